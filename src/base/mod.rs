@@ -1,0 +1,8 @@
+//! Words and tools of every layer; imports nothing else of klamm.
+
+pub mod disk;
+pub mod ids;
+pub mod time;
+
+/// Kafka's error codes. The absence of an error (code 0) is `Ok` or `None`, never a value of this type.
+pub use kafka_protocol::error::ResponseError as ErrorCode;
