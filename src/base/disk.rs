@@ -93,6 +93,11 @@ pub trait Disk: Send + Sync + 'static {
 
 pub trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
+
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
     /// Writes all of `parts`, one after the other, starting at `offset`; in one system call where the disk takes it whole.
     fn write_all_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;

@@ -6,8 +6,8 @@
 //! Invariants: `open slots ≤ capacity`, except for those in use; a hit takes only the slot's own lock; closing a slot drops the cache's
 //! handle and no one else's, so a reader keeps the map that it holds a slice of.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -179,6 +179,19 @@ impl Slot {
         }
     }
 
+    /// Cuts the file at `path` to `len` bytes: in place if nobody holds its map, otherwise a copy of what remains takes its place, durably, and
+    /// the holders keep the old file. No new map is made meanwhile.
+    pub(super) fn cut(self: &Arc<Self>, cache: &FileCache, path: &Path, len: u64) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let watch = state.map.take().map(|(map, _)| map.watch());
+        if watch.is_none_or(|watch| watch.strong_count() == 0) {
+            let file = self.opened(&mut state, cache, OpenMode::ReadWrite, || path.to_owned())?;
+            return file.set_len(len);
+        }
+        state.file = None;
+        replace_by_prefix(&**cache.disk(), path, len)
+    }
+
     /// Closes, unless the file or map is in use right now. Never waits: the sweep holds the ring, and an opener its slot.
     fn close_if_idle(&self) -> bool {
         let Some(mut state) = self.state.try_lock() else { return false };
@@ -192,11 +205,31 @@ impl Slot {
     }
 }
 
+fn replace_by_prefix(disk: &dyn Disk, path: &Path, len: u64) -> io::Result<()> {
+    const CHUNK: u64 = 1 << 20;
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".tmp");
+    let aside = PathBuf::from(aside);
+    let from = disk.open(path, OpenMode::Read)?;
+    let to = disk.open(&aside, OpenMode::ReadWrite)?;
+    to.set_len(0)?;
+    let mut chunk = vec![0; CHUNK.min(len) as usize];
+    let mut at = 0;
+    while at < len {
+        let part = &mut chunk[..CHUNK.min(len - at) as usize];
+        from.read_exact_at(part, at)?;
+        to.write_all_at(&[IoSlice::new(part)], at)?;
+        at += part.len() as u64;
+    }
+    to.sync_data()?;
+    disk.rename(&aside, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::disk::simulated::SimulatedDisk;
-    use std::io::IoSlice;
 
     fn path(n: usize) -> PathBuf {
         PathBuf::from(format!("/f{n}"))
@@ -236,11 +269,27 @@ mod tests {
         let slots = slots(&disk, 10);
         let held = slots[0].map(&cache, 8, 8, || path(0)).unwrap();
         let slice = slots[1].map(&cache, 8, 8, || path(1)).unwrap().slice(0, 8);
-        for i in 2..10 {
-            slots[i].file(&cache, OpenMode::Read, || path(i)).unwrap();
+        for (i, slot) in slots.iter().enumerate().skip(2) {
+            slot.file(&cache, OpenMode::Read, || path(i)).unwrap();
         }
         assert!(is_open(&slots[0]) && !is_open(&slots[1]));
         assert_eq!((&held.slice(0, 1)[..], &slice[..]), (&[0u8][..], &[1u8; 8][..]));
+    }
+
+    #[test]
+    fn a_cut_leaves_a_reader_the_old_file() {
+        let disk = SimulatedDisk::default();
+        let cache = FileCache::new(Arc::new(disk.clone()), 2);
+        let slot = slots(&disk, 1).remove(0);
+        let slice = slot.map(&cache, 8, 64, || path(0)).unwrap().slice(0, 8);
+        slot.cut(&cache, &path(0), 5).unwrap();
+        assert_eq!((slice.len(), disk.read(&path(0)).unwrap().len()), (8, 5));
+        assert_eq!(disk.list(Path::new("/")).unwrap().len(), 1, "nothing is left aside");
+        drop(slice);
+        slot.map(&cache, 5, 64, || path(0)).unwrap();
+        let before = disk.changes();
+        slot.cut(&cache, &path(0), 3).unwrap();
+        assert_eq!((disk.read(&path(0)).unwrap().len(), disk.changes()), (3, before + 1), "in place");
     }
 
     #[test]

@@ -6,8 +6,6 @@
 //! directories       topic-partition.<32 hex digits>-delete, -stray, -future
 //! ```
 
-use std::path::{Path, PathBuf};
-
 use crate::base::ids::{Offset, TopicPartition};
 
 /// Longest name of a file that common file systems take, in bytes.
@@ -88,11 +86,6 @@ impl SegmentFile {
     }
 }
 
-/// Path of a live file of the segment that begins at `base_offset`.
-pub fn segment_path(dir: &Path, base_offset: Offset, kind: FileKind) -> PathBuf {
-    dir.join(SegmentFile { base_offset, kind, state: FileState::Live }.name())
-}
-
 /// What a directory among the logs is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogDirName {
@@ -153,7 +146,9 @@ mod tests {
         }
         let file = SegmentFile { base_offset: i64::MAX, kind: FileKind::TimeIndex, state: FileState::Deleted };
         assert_eq!(file.name(), "09223372036854775807.timeindex.deleted");
-        for foreign in ["42.log", "leader-epoch-checkpoint", "00000000000000000000.logs", "0000000000000000000a.log", "x.log.swap"] {
+        for foreign in
+            ["42.log", "leader-epoch-checkpoint", "00000000000000000000.logs", "0000000000000000000a.log", "x.log.swap"]
+        {
             assert_eq!(SegmentFile::parse(foreign), None, "{foreign}");
         }
     }

@@ -82,6 +82,8 @@ struct FileInode {
     durable: Vec<u8>,
     pending: Vec<FileChange>,
     held: Vec<Weak<Held>>,
+    /// Space that is the file's, up to this offset.
+    reserved: usize,
     modified: TimestampMs,
     unlinked: bool,
 }
@@ -269,7 +271,12 @@ impl FileInode {
     fn assert_not_held(&mut self, from: usize, to: usize, what: &str) {
         self.held.retain(|held| held.strong_count() > 0);
         for held in self.held.iter().filter_map(Weak::upgrade) {
-            assert!(held.end <= from || to <= held.start, "{what} {from}..{to} under a reader that holds {}..{}", held.start, held.end);
+            assert!(
+                held.end <= from || to <= held.start,
+                "{what} {from}..{to} under a reader that holds {}..{}",
+                held.start,
+                held.end
+            );
         }
     }
 }
@@ -359,10 +366,14 @@ impl State {
 
     fn used(&self) -> u64 {
         let linked = |inode: &Inode| match inode {
-            Inode::File(file) if !file.unlinked => file.content.len() as u64,
+            Inode::File(file) if !file.unlinked => file.content.len().max(file.reserved) as u64,
             _ => 0,
         };
         self.inodes.values().map(linked).sum()
+    }
+
+    fn free(&self) -> usize {
+        self.capacity.map_or(usize::MAX / 2, |capacity| capacity.saturating_sub(self.used()) as usize)
     }
 
     fn unlink(&mut self, ino: u64) {
@@ -491,8 +502,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn free_space(&self, _path: &Path) -> io::Result<u64> {
-        let state = self.state.lock();
-        Ok(state.capacity.map_or(u64::MAX / 2, |capacity| capacity.saturating_sub(state.used())))
+        Ok(self.state.lock().free() as u64)
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<LockAttempt> {
@@ -554,10 +564,11 @@ impl DiskFile for SimulatedFile {
             }
             return Err(e);
         }
-        let len = state.file(self.ino).content.len();
-        let free = state.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(state.used()) as usize);
-        if (at + data.len()).saturating_sub(len) > free {
-            data.truncate((len + free).saturating_sub(at));
+        let file = state.file(self.ino);
+        let owned = file.content.len().max(file.reserved);
+        let free = state.free();
+        if (at + data.len()).saturating_sub(owned) > free {
+            data.truncate((owned + free).saturating_sub(at));
             self.write(&mut state, at, data);
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
@@ -595,8 +606,17 @@ impl DiskFile for SimulatedFile {
         self.state().map(|_| ())
     }
 
-    fn reserve(&self, _offset: u64, _len: u64) -> io::Result<()> {
-        self.state()?.admit(Operation::Reserve, &self.path)
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.admit(Operation::Reserve, &self.path)?;
+        let free = state.free();
+        let file = state.file(self.ino);
+        let end = (offset + len) as usize;
+        if end.saturating_sub(file.content.len().max(file.reserved)) > free {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        file.reserved = file.reserved.max(end);
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -609,6 +629,7 @@ impl DiskFile for SimulatedFile {
             file.assert_not_held(len, file.content.len(), "a cut of");
         }
         file.content.resize(len, 0);
+        file.reserved = 0;
         file.modified = now;
         file.pending.push(FileChange::SetLen(len));
         Ok(())

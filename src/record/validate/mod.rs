@@ -4,11 +4,22 @@
 //! Invariants of what is accepted: one batch of format v2; `base_offset = 0`; `0 < record_count = last_offset_delta + 1`; exactly that many
 //! records with offset deltas 0, 1, 2, …; `max_timestamp` is that of the records (or the append time); checksum right; no control batch;
 //! `base_sequence ≥ 0` if there is a producer id; `size ≤ min(max.message.bytes, segment.bytes)`.
+//!
+//! Where this differs from Kafka, on purpose:
+//! - Offset deltas out of order are put right in uncompressed batches too; Kafka does so only in compressed ones, and stores the others.
+//! - A batch that claims log append time is always refused; Kafka lets some pass, with timestamps that nobody has checked.
+//! - Records of compressed batches must be as long as they say; Kafka does not look, and its consumers stumble over them.
+//! - The decompressed size is limited, and a batch beyond it is MESSAGE_TOO_LARGE, so that producers split it.
+//! - Undecodable data is INVALID_RECORD, an unknown codec UNSUPPORTED_COMPRESSION_TYPE; Kafka answers UNKNOWN_SERVER_ERROR to both.
+//! - No more than 1000 records are named in a refusal.
+
+mod walk;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use self::walk::Rules;
 use super::batch::{BatchHeader, HEADER_LEN, attributes};
 use super::batches::{Batch, MalformedBatch, batches};
 use super::builder::{self, BatchBuilder, Producer};
@@ -24,8 +35,6 @@ const DECOMPRESSED_MIN: usize = 64 << 20;
 const DECOMPRESSED_FACTOR: usize = 16;
 /// Bound on the bound, so that a batch which is rebuilt without compression still has a length of 31 bits.
 const DECOMPRESSED_MAX: usize = 1 << 30;
-/// At most so many records are named in a refusal: a response must not be many times the size of its request.
-const RECORD_ERRORS_MAX: usize = 1000;
 
 /// The first version of Produce that may carry zstd (KIP-110).
 const PRODUCE_VERSION_ZSTD: i16 = 7;
@@ -91,6 +100,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal that the code alone explains.
+    pub fn of(code: ErrorCode) -> Self {
+        Self::new(code, "")
+    }
+
     fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), record_errors: Vec::new() }
     }
@@ -124,33 +138,28 @@ pub fn validate(
     produce_version: i16,
     now: TimestampMs,
 ) -> Result<Validated, Refusal> {
-    let (header, batch) = single_batch(records, produce_version)?;
-    let codec = check_batch(&header, &batch, config)?;
+    let records = records.ok_or_else(no_batch)?;
+    let batch = single_batch(records, produce_version)?;
+    let codec = check_batch(&batch, config)?;
     let target = Compression::of_topic(config.compression, codec);
-    let body = &batch[HEADER_LEN..];
+    let bytes = records.slice(..batch.bytes().len());
     let rules = Rules { config, now };
 
     let validated = if codec == Codec::None {
-        finish(&rules, header, &batch, body, target)?
+        finish(&rules, batch.header, &bytes, batch.body(), target)?
     } else {
-        let limit = decompressed_max(config);
         compression::with_buffer(|buffer| {
-            compression::decompress(codec, body, buffer, limit)?;
-            finish(&rules, header, &batch, buffer, target)
+            compression::decompress(codec, batch.body(), buffer, decompressed_max(config))?;
+            finish(&rules, batch.header, &bytes, buffer, target)
         })?
     };
     if validated.recompressed {
         check_size(validated.size(), config)?;
     }
-    if i64::try_from(validated.size()).is_ok_and(|size| size > i64::from(config.segment_bytes)) {
-        return Err(Refusal::new(
-            ErrorCode::RecordListTooLarge,
-            format!(
-                "Message batch size is {} bytes, which exceeds the maximum configured segment size of {}.",
-                validated.size(),
-                config.segment_bytes
-            ),
-        ));
+    if validated.size() as i64 > i64::from(config.segment_bytes) {
+        let (size, max) = (validated.size(), config.segment_bytes);
+        let message = format!("Message batch size is {size} bytes, which exceeds the maximum configured segment size of {max}.");
+        return Err(Refusal::new(ErrorCode::RecordListTooLarge, message));
     }
     Ok(validated)
 }
@@ -161,24 +170,24 @@ fn decompressed_max(config: &TopicConfig) -> usize {
 }
 
 /// `ProduceRequest.validateRecords`: exactly one batch, of format v2. A batch that is cut off behind it is dropped, as Kafka drops it.
-fn single_batch(records: Option<&Bytes>, produce_version: i16) -> Result<(BatchHeader, Bytes), Refusal> {
-    let none = || Refusal::invalid("Produce requests must have at least one record batch per partition");
-    let records = records.ok_or_else(none)?;
+fn single_batch(records: &[u8], produce_version: i16) -> Result<Batch<'_>, Refusal> {
     let mut walk = batches(records);
-    let first = walk.next().ok_or_else(none)?.map_err(malformed_batch)?;
+    let first = walk.next().ok_or_else(no_batch)?.map_err(malformed_batch)?;
     if produce_version < PRODUCE_VERSION_ZSTD && first.header.compression_id() == Codec::Zstd.id() {
-        return Err(Refusal::new(
-            ErrorCode::UnsupportedCompressionType,
-            format!("Produce requests with version {produce_version} are not allowed to use ZStandard compression"),
-        ));
+        let message = format!("Produce requests with version {produce_version} are not allowed to use ZStandard compression");
+        return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, message));
     }
     match walk.next() {
-        None => Ok((first.header, records.slice(..first.bytes().len()))),
-        Some(Ok(_)) | Some(Err(MalformedBatch::LegacyMagic(_))) => {
+        None => Ok(first),
+        Some(Ok(_) | Err(MalformedBatch::LegacyMagic(_))) => {
             Err(Refusal::invalid("Produce requests are only allowed to contain exactly one record batch per partition"))
         }
         Some(Err(error)) => Err(malformed_batch(error)),
     }
+}
+
+fn no_batch() -> Refusal {
+    Refusal::invalid("Produce requests must have at least one record batch per partition")
 }
 
 fn malformed_batch(error: MalformedBatch) -> Refusal {
@@ -190,20 +199,19 @@ fn malformed_batch(error: MalformedBatch) -> Refusal {
 }
 
 /// `UnifiedLog.analyzeAndValidateRecords` and `LogValidator.validateBatch`: all that the header tells.
-fn check_batch(header: &BatchHeader, batch: &Bytes, config: &TopicConfig) -> Result<Codec, Refusal> {
+fn check_batch(batch: &Batch<'_>, config: &TopicConfig) -> Result<Codec, Refusal> {
+    let header = &batch.header;
     if header.base_offset != 0 {
         return Err(Refusal::invalid(format!(
             "The baseOffset of the record batch should be 0, but it is {}",
             header.base_offset
         )));
     }
-    check_size(batch.len(), config)?;
-    match Batch::parse(batch) {
-        Ok(Some(whole)) => whole.verify_checksum().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error.to_string()))?,
-        Ok(None) | Err(_) => return Err(Refusal::new(ErrorCode::CorruptMessage, "the batch is cut off")),
-    }
+    check_size(batch.bytes().len(), config)?;
+    batch.verify_checksum().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error.to_string()))?;
     let codec = Codec::from_id(header.compression_id()).ok_or_else(|| {
-        Refusal::new(ErrorCode::UnsupportedCompressionType, format!("Unknown compression type id: {}", header.compression_id()))
+        let message = format!("Unknown compression type id: {}", header.compression_id());
+        Refusal::new(ErrorCode::UnsupportedCompressionType, message)
     })?;
     let count_from_offsets = i64::from(header.last_offset_delta) + 1;
     if count_from_offsets <= 0 {
@@ -283,108 +291,5 @@ fn rebuild(header: &BatchHeader, body: &[u8], target: Compression, append_time: 
     Ok(builder.build())
 }
 
-struct Rules<'a> {
-    config: &'a TopicConfig,
-    now: TimestampMs,
-}
-
-struct Walked {
-    max_timestamp: TimestampMs,
-    /// Whether the offset deltas are 0, 1, 2, …
-    contiguous: bool,
-}
-
-/// What a single record can do wrong.
-enum Fault {
-    NoKey,
-    Timestamp(Cow<'static, str>),
-}
-
-impl Rules<'_> {
-    /// Looks at every record. Damage ends the walk; faults are collected, so that the producer learns of all of them.
-    fn walk(&self, header: &BatchHeader, body: &[u8]) -> Result<Walked, Refusal> {
-        let mut walked = Walked { max_timestamp: NO_TIMESTAMP, contiguous: true };
-        let mut faults = Faults::default();
-        let mut at = 0;
-        for index in 0..header.record_count {
-            let record = RawRecord::take(body, &mut at)?;
-            let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
-            walked.max_timestamp = walked.max_timestamp.max(timestamp);
-            walked.contiguous &= record.offset_delta == index;
-            if let Some(fault) = self.fault(header, &record, timestamp) {
-                faults.add(index, fault);
-            }
-        }
-        if at != body.len() {
-            return Err(MalformedRecord::Remaining(body.len() - at).into());
-        }
-        faults.into_result().map(|()| walked)
-    }
-
-    /// `LogValidator.validateKey`, `validateTimestamp`.
-    #[inline]
-    fn fault(&self, header: &BatchHeader, record: &RawRecord<'_>, timestamp: TimestampMs) -> Option<Fault> {
-        if self.config.cleanup_compact && record.key.is_none() {
-            return Some(Fault::NoKey);
-        }
-        if header.is_log_append_time() {
-            return Some(Fault::Timestamp("Producer should not set timestamp type to LogAppendTime.".into()));
-        }
-        if self.config.timestamp_type == TimestampType::CreateTime && timestamp != NO_TIMESTAMP && !self.in_range(timestamp) {
-            let (from, to) = (
-                self.now.saturating_sub(self.config.timestamp_before_max_ms),
-                self.now.saturating_add(self.config.timestamp_after_max_ms),
-            );
-            return Some(Fault::Timestamp(
-                format!("Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be within [{from}, {to}]", record.offset_delta).into(),
-            ));
-        }
-        None
-    }
-
-    #[inline]
-    fn in_range(&self, timestamp: TimestampMs) -> bool {
-        let behind = self.now.checked_sub(timestamp);
-        behind
-            .is_some_and(|behind| behind <= self.config.timestamp_before_max_ms && -behind <= self.config.timestamp_after_max_ms)
-    }
-}
-
-#[derive(Default)]
-struct Faults {
-    count: usize,
-    timestamps: bool,
-    errors: Vec<RecordError>,
-}
-
-impl Faults {
-    fn add(&mut self, batch_index: i32, fault: Fault) {
-        self.count += 1;
-        let message = match fault {
-            Fault::NoKey => "Compacted topic cannot accept message without key".into(),
-            Fault::Timestamp(message) => {
-                self.timestamps = true;
-                message
-            }
-        };
-        if self.errors.len() < RECORD_ERRORS_MAX {
-            self.errors.push(RecordError { batch_index, message });
-        }
-    }
-
-    /// `LogValidator.processRecordErrors`.
-    fn into_result(self) -> Result<(), Refusal> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        let (code, message) = if self.timestamps {
-            (ErrorCode::InvalidTimestamp, "One or more records have been rejected due to invalid timestamp".into())
-        } else {
-            (
-                ErrorCode::InvalidRecord,
-                format!("One or more records have been rejected due to {} record errors in total", self.count).into(),
-            )
-        };
-        Err(Refusal { code, message, record_errors: self.errors })
-    }
-}
+#[cfg(test)]
+mod tests;
