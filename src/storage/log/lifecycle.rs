@@ -124,18 +124,30 @@ impl Log {
         Ok(to)
     }
 
-    /// Takes segments out of the log and has their files removed later. They must not be the active one.
-    pub(super) fn remove_segments(&mut self, removed: &[Arc<Segment>], now: TimestampMs) -> Result<(), LogError> {
+    /// Takes segments out of the log, in the order given, and has their files removed later. Each removal is made durable before the next: a loss
+    /// of power in between must not leave a hole.
+    pub(super) fn remove_segments<'a>(
+        &mut self,
+        removed: impl Iterator<Item = &'a Arc<Segment>>,
+        now: TimestampMs,
+    ) -> Result<(), LogError> {
         let due = now.saturating_add(self.config.file_delete_delay_ms);
-        self.change_segments(|segments| segments.retain(|kept| !removed.iter().any(|gone| Arc::ptr_eq(kept, gone))));
         for segment in removed {
             tracing::info!(partition = %self.partition(), ?segment, "deleting a segment");
+            self.change_segments(|segments| segments.retain(|kept| !Arc::ptr_eq(kept, segment)));
             self.producers.release_snapshot(segment.base_offset());
             for path in segment.mark_deleted().map_err(|error| self.error(error))? {
                 self.directory().deletions.schedule_file(path, due);
             }
+            self.sync_names()?;
         }
         Ok(())
+    }
+
+    /// Makes creations, renames and removals in the log's directory durable.
+    pub(super) fn sync_names(&self) -> Result<(), LogError> {
+        let dir = self.dir();
+        self.home().disk().sync_dir(&dir).map_err(|error| self.error(FileError::io("sync", &dir)(error)))
     }
 }
 
