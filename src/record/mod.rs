@@ -1,3 +1,11 @@
 //! Kafka's record batch format v2 as views over bytes. Pure: no clock, no files.
 
+pub mod varint;
 pub mod batch;
+pub mod batches;
+pub mod records;
+pub mod compression;
+mod snappy;
+pub mod builder;
+pub mod control;
+pub mod validate;

@@ -1,0 +1,390 @@
+//! What a client's batch must be before the log takes it: the checks of Kafka's `ProduceRequest.validateRecords`,
+//! `UnifiedLog.analyzeAndValidateRecords` and `LogValidator`, in their order, outside of any lock.
+//!
+//! Invariants of what is accepted: one batch of format v2; `base_offset = 0`; `0 < record_count = last_offset_delta + 1`; exactly that many
+//! records with offset deltas 0, 1, 2, …; `max_timestamp` is that of the records (or the append time); checksum right; no control batch;
+//! `base_sequence ≥ 0` if there is a producer id; `size ≤ min(max.message.bytes, segment.bytes)`.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::batch::{BatchHeader, HEADER_LEN, attributes};
+use super::batches::{Batch, MalformedBatch, batches};
+use super::builder::{self, BatchBuilder, Producer};
+use super::compression::{self, Codec, Compression, DecompressError};
+use super::records::{MalformedRecord, RawRecord};
+use crate::base::ErrorCode;
+use crate::base::ids::{LeaderEpoch, NO_TIMESTAMP, Offset, TimestampMs};
+use crate::config::topic::{TimestampType, TopicConfig};
+
+/// Least bound on the decompressed size of a batch, in bytes.
+const DECOMPRESSED_MIN: usize = 64 << 20;
+/// A batch may grow by this factor over `max.message.bytes` when decompressed, if that is more.
+const DECOMPRESSED_FACTOR: usize = 16;
+/// Bound on the bound, so that a batch which is rebuilt without compression still has a length of 31 bits.
+const DECOMPRESSED_MAX: usize = 1 << 30;
+/// At most so many records are named in a refusal: a response must not be many times the size of its request.
+const RECORD_ERRORS_MAX: usize = 1000;
+
+/// The first version of Produce that may carry zstd (KIP-110).
+const PRODUCE_VERSION_ZSTD: i16 = 7;
+
+/// A batch that the log may take as it is.
+///
+/// What goes to the disk is [`Validated::stamped_header`] followed by [`Validated::body`], which is the producer's own bytes unless the topic
+/// asked for another codec. Where only the header had to change (log append time), the body is not copied for it.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    header: BatchHeader,
+    batch: Bytes,
+    recompressed: bool,
+}
+
+impl Validated {
+    /// The header as it will be written, but for base offset (0 here) and leader epoch.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The header to write, with its place in the log. The checksum does not cover what is set here.
+    pub fn stamped_header(&self, base_offset: Offset, leader_epoch: LeaderEpoch) -> [u8; HEADER_LEN] {
+        BatchHeader { base_offset, leader_epoch, ..self.header }.encode()
+    }
+
+    /// The records, to be written behind the header.
+    pub fn body(&self) -> Bytes {
+        self.batch.slice(HEADER_LEN..)
+    }
+
+    /// Bytes that header and body take in the log.
+    pub fn size(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// `log_append_time_ms` of the produce response; −1 if timestamps are the producer's.
+    pub fn log_append_time(&self) -> TimestampMs {
+        if self.header.is_log_append_time() { self.header.max_timestamp } else { NO_TIMESTAMP }
+    }
+
+    /// Whether the records were rebuilt.
+    pub fn recompressed(&self) -> bool {
+        self.recompressed
+    }
+}
+
+/// A record that made its batch unacceptable (KIP-467).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordError {
+    pub batch_index: i32,
+    pub message: Cow<'static, str>,
+}
+
+/// Why a batch was not accepted, in the words of the produce response. Nothing of it was written.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub code: ErrorCode,
+    pub message: Cow<'static, str>,
+    /// The records at fault; empty if it is the batch as a whole. No more than 1000 of them.
+    pub record_errors: Vec<RecordError>,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), record_errors: Vec::new() }
+    }
+
+    fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidRecord, message)
+    }
+}
+
+impl From<MalformedRecord> for Refusal {
+    fn from(error: MalformedRecord) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<DecompressError> for Refusal {
+    /// A batch that is too large when decompressed gets the code on which producers split it and try again.
+    fn from(error: DecompressError) -> Self {
+        let code = match error {
+            DecompressError::Malformed { .. } => ErrorCode::InvalidRecord,
+            DecompressError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Checks the `records` of one partition of a produce request.
+pub fn validate(
+    records: Option<&Bytes>,
+    config: &TopicConfig,
+    produce_version: i16,
+    now: TimestampMs,
+) -> Result<Validated, Refusal> {
+    let (header, batch) = single_batch(records, produce_version)?;
+    let codec = check_batch(&header, &batch, config)?;
+    let target = Compression::of_topic(config.compression, codec);
+    let body = &batch[HEADER_LEN..];
+    let rules = Rules { config, now };
+
+    let validated = if codec == Codec::None {
+        finish(&rules, header, &batch, body, target)?
+    } else {
+        let limit = decompressed_max(config);
+        compression::with_buffer(|buffer| {
+            compression::decompress(codec, body, buffer, limit)?;
+            finish(&rules, header, &batch, buffer, target)
+        })?
+    };
+    if validated.recompressed {
+        check_size(validated.size(), config)?;
+    }
+    if i64::try_from(validated.size()).is_ok_and(|size| size > i64::from(config.segment_bytes)) {
+        return Err(Refusal::new(
+            ErrorCode::RecordListTooLarge,
+            format!(
+                "Message batch size is {} bytes, which exceeds the maximum configured segment size of {}.",
+                validated.size(),
+                config.segment_bytes
+            ),
+        ));
+    }
+    Ok(validated)
+}
+
+fn decompressed_max(config: &TopicConfig) -> usize {
+    let by_topic = (config.max_message_bytes.max(0) as usize).saturating_mul(DECOMPRESSED_FACTOR);
+    by_topic.clamp(DECOMPRESSED_MIN, DECOMPRESSED_MAX)
+}
+
+/// `ProduceRequest.validateRecords`: exactly one batch, of format v2. A batch that is cut off behind it is dropped, as Kafka drops it.
+fn single_batch(records: Option<&Bytes>, produce_version: i16) -> Result<(BatchHeader, Bytes), Refusal> {
+    let none = || Refusal::invalid("Produce requests must have at least one record batch per partition");
+    let records = records.ok_or_else(none)?;
+    let mut walk = batches(records);
+    let first = walk.next().ok_or_else(none)?.map_err(malformed_batch)?;
+    if produce_version < PRODUCE_VERSION_ZSTD && first.header.compression_id() == Codec::Zstd.id() {
+        return Err(Refusal::new(
+            ErrorCode::UnsupportedCompressionType,
+            format!("Produce requests with version {produce_version} are not allowed to use ZStandard compression"),
+        ));
+    }
+    match walk.next() {
+        None => Ok((first.header, records.slice(..first.bytes().len()))),
+        Some(Ok(_)) | Some(Err(MalformedBatch::LegacyMagic(_))) => {
+            Err(Refusal::invalid("Produce requests are only allowed to contain exactly one record batch per partition"))
+        }
+        Some(Err(error)) => Err(malformed_batch(error)),
+    }
+}
+
+fn malformed_batch(error: MalformedBatch) -> Refusal {
+    let code = match error {
+        MalformedBatch::LegacyMagic(_) => ErrorCode::InvalidRecord,
+        MalformedBatch::TooSmall { .. } | MalformedBatch::UnknownMagic(_) => ErrorCode::CorruptMessage,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// `UnifiedLog.analyzeAndValidateRecords` and `LogValidator.validateBatch`: all that the header tells.
+fn check_batch(header: &BatchHeader, batch: &Bytes, config: &TopicConfig) -> Result<Codec, Refusal> {
+    if header.base_offset != 0 {
+        return Err(Refusal::invalid(format!(
+            "The baseOffset of the record batch should be 0, but it is {}",
+            header.base_offset
+        )));
+    }
+    check_size(batch.len(), config)?;
+    match Batch::parse(batch) {
+        Ok(Some(whole)) => whole.verify_checksum().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error.to_string()))?,
+        Ok(None) | Err(_) => return Err(Refusal::new(ErrorCode::CorruptMessage, "the batch is cut off")),
+    }
+    let codec = Codec::from_id(header.compression_id()).ok_or_else(|| {
+        Refusal::new(ErrorCode::UnsupportedCompressionType, format!("Unknown compression type id: {}", header.compression_id()))
+    })?;
+    let count_from_offsets = i64::from(header.last_offset_delta) + 1;
+    if count_from_offsets <= 0 {
+        return Err(Refusal::invalid(format!("Batch has an invalid offset range: [0, {}]", header.last_offset_delta)));
+    }
+    if header.record_count <= 0 {
+        return Err(Refusal::invalid(format!("Invalid reported count for record batch: {}", header.record_count)));
+    }
+    if count_from_offsets != i64::from(header.record_count) {
+        return Err(Refusal::invalid(format!(
+            "Inconsistent batch offset range [0, {}] and count of records {}",
+            header.last_offset_delta, header.record_count
+        )));
+    }
+    if header.is_control() {
+        return Err(Refusal::invalid("Clients are not allowed to write control records"));
+    }
+    if header.has_producer_id() && header.base_sequence < 0 {
+        return Err(Refusal::invalid(format!(
+            "Invalid sequence number {} in record batch with producerId {}",
+            header.base_sequence, header.producer_id
+        )));
+    }
+    Ok(codec)
+}
+
+fn check_size(size: usize, config: &TopicConfig) -> Result<(), Refusal> {
+    if size as i64 > i64::from(config.max_message_bytes) {
+        return Err(Refusal::new(
+            ErrorCode::MessageTooLarge,
+            format!(
+                "The record batch size is {size} bytes which exceeds the maximum configured value of {}.",
+                config.max_message_bytes
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Walks the records, and writes what has to be different in the log.
+fn finish(
+    rules: &Rules<'_>,
+    mut header: BatchHeader,
+    batch: &Bytes,
+    body: &[u8],
+    target: Compression,
+) -> Result<Validated, Refusal> {
+    let walked = rules.walk(&header, body)?;
+    let append_time = (rules.config.timestamp_type == TimestampType::LogAppendTime).then_some(rules.now);
+
+    if target.codec.id() != header.compression_id() || !walked.contiguous {
+        let batch = rebuild(&header, body, target, append_time)?;
+        let header = BatchHeader::parse(&batch).expect("a built batch has a header");
+        return Ok(Validated { header, batch, recompressed: true });
+    }
+    let max_timestamp = append_time.unwrap_or(walked.max_timestamp);
+    if append_time.is_some() || header.max_timestamp != max_timestamp {
+        header.max_timestamp = max_timestamp;
+        if append_time.is_some() {
+            header.attributes |= attributes::TIMESTAMP_TYPE;
+        }
+        header.crc = builder::checksum_of(&header, &batch[HEADER_LEN..]);
+    }
+    Ok(Validated { header, batch: batch.clone(), recompressed: false })
+}
+
+fn rebuild(header: &BatchHeader, body: &[u8], target: Compression, append_time: Option<TimestampMs>) -> Result<Bytes, Refusal> {
+    let mut builder = BatchBuilder::new(target);
+    builder.producer = Producer { id: header.producer_id, epoch: header.producer_epoch, base_sequence: header.base_sequence };
+    builder.transactional = header.is_transactional();
+    builder.log_append_time = append_time;
+    let mut at = 0;
+    for _ in 0..header.record_count {
+        let record = RawRecord::take(body, &mut at)?;
+        builder.push(header.base_timestamp.wrapping_add(record.timestamp_delta), record.key, record.value, record.headers.iter());
+    }
+    Ok(builder.build())
+}
+
+struct Rules<'a> {
+    config: &'a TopicConfig,
+    now: TimestampMs,
+}
+
+struct Walked {
+    max_timestamp: TimestampMs,
+    /// Whether the offset deltas are 0, 1, 2, …
+    contiguous: bool,
+}
+
+/// What a single record can do wrong.
+enum Fault {
+    NoKey,
+    Timestamp(Cow<'static, str>),
+}
+
+impl Rules<'_> {
+    /// Looks at every record. Damage ends the walk; faults are collected, so that the producer learns of all of them.
+    fn walk(&self, header: &BatchHeader, body: &[u8]) -> Result<Walked, Refusal> {
+        let mut walked = Walked { max_timestamp: NO_TIMESTAMP, contiguous: true };
+        let mut faults = Faults::default();
+        let mut at = 0;
+        for index in 0..header.record_count {
+            let record = RawRecord::take(body, &mut at)?;
+            let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
+            walked.max_timestamp = walked.max_timestamp.max(timestamp);
+            walked.contiguous &= record.offset_delta == index;
+            if let Some(fault) = self.fault(header, &record, timestamp) {
+                faults.add(index, fault);
+            }
+        }
+        if at != body.len() {
+            return Err(MalformedRecord::Remaining(body.len() - at).into());
+        }
+        faults.into_result().map(|()| walked)
+    }
+
+    /// `LogValidator.validateKey`, `validateTimestamp`.
+    #[inline]
+    fn fault(&self, header: &BatchHeader, record: &RawRecord<'_>, timestamp: TimestampMs) -> Option<Fault> {
+        if self.config.cleanup_compact && record.key.is_none() {
+            return Some(Fault::NoKey);
+        }
+        if header.is_log_append_time() {
+            return Some(Fault::Timestamp("Producer should not set timestamp type to LogAppendTime.".into()));
+        }
+        if self.config.timestamp_type == TimestampType::CreateTime && timestamp != NO_TIMESTAMP && !self.in_range(timestamp) {
+            let (from, to) = (
+                self.now.saturating_sub(self.config.timestamp_before_max_ms),
+                self.now.saturating_add(self.config.timestamp_after_max_ms),
+            );
+            return Some(Fault::Timestamp(
+                format!("Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be within [{from}, {to}]", record.offset_delta).into(),
+            ));
+        }
+        None
+    }
+
+    #[inline]
+    fn in_range(&self, timestamp: TimestampMs) -> bool {
+        let behind = self.now.checked_sub(timestamp);
+        behind
+            .is_some_and(|behind| behind <= self.config.timestamp_before_max_ms && -behind <= self.config.timestamp_after_max_ms)
+    }
+}
+
+#[derive(Default)]
+struct Faults {
+    count: usize,
+    timestamps: bool,
+    errors: Vec<RecordError>,
+}
+
+impl Faults {
+    fn add(&mut self, batch_index: i32, fault: Fault) {
+        self.count += 1;
+        let message = match fault {
+            Fault::NoKey => "Compacted topic cannot accept message without key".into(),
+            Fault::Timestamp(message) => {
+                self.timestamps = true;
+                message
+            }
+        };
+        if self.errors.len() < RECORD_ERRORS_MAX {
+            self.errors.push(RecordError { batch_index, message });
+        }
+    }
+
+    /// `LogValidator.processRecordErrors`.
+    fn into_result(self) -> Result<(), Refusal> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let (code, message) = if self.timestamps {
+            (ErrorCode::InvalidTimestamp, "One or more records have been rejected due to invalid timestamp".into())
+        } else {
+            (
+                ErrorCode::InvalidRecord,
+                format!("One or more records have been rejected due to {} record errors in total", self.count).into(),
+            )
+        };
+        Err(Refusal { code, message, record_errors: self.errors })
+    }
+}
