@@ -1,1 +1,4 @@
-//! placeholder
+//! Partitions as this broker serves them: the lock around a log and its role, who waits for what, and fetch sessions.
+
+pub mod fetch_session;
+pub mod waiters;

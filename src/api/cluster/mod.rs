@@ -1,0 +1,4 @@
+//! The cluster and its brokers: versions, features, metadata, quorum, log directories.
+
+pub mod api_versions;
+pub mod metadata;

@@ -1,0 +1,76 @@
+//! What klamm speaks: one row an API. Dispatch, the ApiVersions answer, metrics per API and `docs/protocol.md` come from here.
+//!
+//! A row exists only if everything its versions promise works. Rows stand in the order of Kafka's api keys.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::protocol::{HeaderVersion, Request};
+
+use super::session::Session;
+use super::{Handled, cluster, data, run};
+use crate::protocol::header::RequestHeader;
+use crate::protocol::outbox::Outbox;
+
+pub const API_VERSIONS: i16 = 18;
+
+type Handle = fn(&Arc<Session>, &RequestHeader, Bytes, &mut Outbox) -> Handled;
+
+pub struct Api {
+    pub key: i16,
+    pub name: &'static str,
+    /// Versions whose requests are decoded and answered.
+    pub min: i16,
+    pub max: i16,
+    /// Lowest version that ApiVersions tells of; below `min` only for Produce.
+    pub advertised_min: i16,
+    pub header_version: fn(i16) -> i16,
+    pub handle: Handle,
+}
+
+macro_rules! apis {
+    ($( $name:ident($request:ident) $min:literal ..= $max:literal => $($module:ident)::+ $([advertised from $from:literal])? $([slices: $announce:path])? ; )*) => {
+        /// All rows, by rising key.
+        pub static APIS: &[Api] = &[$( Api {
+            key: <kafka_protocol::messages::$request as Request>::KEY,
+            name: stringify!($name),
+            min: $min,
+            max: $max,
+            advertised_min: first!($($from,)? $min),
+            header_version: <kafka_protocol::messages::$request as HeaderVersion>::header_version,
+            handle: |session, header, body, outbox| {
+                run::<kafka_protocol::messages::$request>(
+                    session, header, body, outbox, $($module)::+::handle, first!($($announce,)? |_, _| {}))
+            },
+        } ),*];
+    };
+}
+
+macro_rules! first {
+    ($first:expr $(, $rest:expr)*) => {
+        $first
+    };
+}
+
+apis! {
+    Produce(ProduceRequest) 3..=13 => data::produce [advertised from 0];
+    Fetch(FetchRequest) 4..=18 => data::fetch [slices: data::fetch::announce];
+    Metadata(MetadataRequest) 0..=13 => cluster::metadata;
+    ApiVersions(ApiVersionsRequest) 0..=4 => cluster::api_versions;
+}
+
+/// The row of an api key.
+pub fn find(key: i16) -> Option<&'static Api> {
+    // Keys 0, 1 and 3 are nearly all of the traffic, and stand first.
+    APIS.iter().find(|api| api.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_keys() {
+        assert!(APIS.is_sorted_by(|a, b| a.key < b.key));
+    }
+}
