@@ -3,6 +3,8 @@
 //! Invariants: every frame gives exactly one answer, no answer (acks=0), or a closed connection; nothing is decoded whose counts and
 //! lengths were not checked against the bytes that are there; a handler cannot fail, so an error here is the peer's or a bug of ours.
 
+pub mod cluster;
+pub mod data;
 pub mod reply;
 pub mod session;
 pub mod table;
@@ -10,14 +12,14 @@ pub mod table;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
-use kafka_protocol::protocol::{HeaderVersion, Request};
+use kafka_protocol::protocol::HeaderVersion;
 use tracing::error;
 
 use self::reply::{Pending, Reply};
 use self::session::{Context, Session};
 use crate::protocol::header::{self, RequestHeader};
 use crate::protocol::outbox::Outbox;
-use crate::protocol::{self};
+use crate::protocol::{self, ApiMessage, ApiRequest};
 
 /// What became of a frame.
 pub enum Handled {
@@ -49,7 +51,7 @@ pub fn dispatch(session: &Arc<Session>, mut frame: Bytes, outbox: &mut Outbox) -
 }
 
 /// Decodes the request, runs its handler and encodes the reply: what every row of the table does.
-fn run<R: Request>(
+fn run<R: ApiRequest>(
     session: &Arc<Session>,
     header: &RequestHeader,
     body: Bytes,
@@ -58,7 +60,7 @@ fn run<R: Request>(
     announce: fn(&R::Response, &mut Outbox),
 ) -> Handled
 where
-    R::Response: Send + 'static,
+    R::Response: HeaderVersion + Send + 'static,
 {
     let version = header.api.version;
     let request = match protocol::decode_request::<R>(version, body) {
@@ -78,7 +80,7 @@ where
     }
 }
 
-fn wait<R: Request>(
+fn wait<R: ApiRequest>(
     correlation_id: i32,
     version: i16,
     response: Pending<R::Response>,
@@ -86,7 +88,7 @@ fn wait<R: Request>(
     alone: bool,
 ) -> Handled
 where
-    R::Response: Send + 'static,
+    R::Response: HeaderVersion + Send + 'static,
 {
     let future = Box::pin(async move {
         let response = response.await;
@@ -99,7 +101,7 @@ where
 }
 
 /// Encodes a response frame. An error is a bug: a field was set that its version does not have.
-fn encode<A: kafka_protocol::protocol::Encodable + HeaderVersion + 'static>(
+fn encode<A: ApiMessage + HeaderVersion + 'static>(
     correlation_id: i32,
     version: i16,
     response: &A,

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kafka_protocol::protocol::{HeaderVersion, Request};
+use kafka_protocol::protocol::HeaderVersion;
 
 use super::session::Session;
 use super::{Handled, cluster, data, run};
+use crate::protocol::ApiRequest;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
 
@@ -32,7 +33,7 @@ macro_rules! apis {
     ($( $name:ident($request:ident) $min:literal ..= $max:literal => $($module:ident)::+ $([advertised from $from:literal])? $([slices: $announce:path])? ; )*) => {
         /// All rows, by rising key.
         pub static APIS: &[Api] = &[$( Api {
-            key: <kafka_protocol::messages::$request as Request>::KEY,
+            key: <kafka_protocol::messages::$request as ApiRequest>::KEY,
             name: stringify!($name),
             min: $min,
             max: $max,

@@ -1,0 +1,356 @@
+//! One partition hosted by this broker: the lock around its log and its role, and those who wait for it.
+//!
+//! Invariants: `log_start ≤ high_watermark ≤ log_end`; the high watermark never steps back within a leader epoch; with `flush = on-ack`
+//! it never passes what is on the disk; wake-ups happen after the lock is released, so no waiter ever runs under it; the lock is never
+//! held across an await.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
+
+use super::fetch::Isolation;
+use super::waiters::{OffsetWaiters, Signal, Ticket};
+use crate::base::ErrorCode;
+use crate::base::ids::{BrokerId, LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerId, TimestampMs, TopicId, TopicPartition};
+use crate::config::topic::{Flush, TopicConfig};
+use crate::metadata::PartitionRegistration;
+use crate::record::validate::Validated;
+use crate::storage::{AppendError, Log, Origin, ReadPlan};
+
+/// Which acknowledgement a producer asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// 0: none.
+    None,
+    /// 1: of the leader.
+    Leader,
+    /// −1: of all in-sync replicas.
+    All,
+}
+
+/// An append, as the producer is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended {
+    pub first_offset: Offset,
+    pub log_append_time: TimestampMs,
+    pub log_start_offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+    /// Where the acknowledgement has to wait: until the high watermark reaches this offset. `None` if there is nothing to wait for.
+    pub commits_at: Option<Offset>,
+}
+
+/// What a fetch asks of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRequest {
+    pub offset: Offset,
+    pub max_bytes: usize,
+    /// Give a whole batch even if it is larger than `max_bytes`.
+    pub at_least_one_batch: bool,
+    /// −1: not checked (KIP-320).
+    pub current_leader_epoch: LeaderEpoch,
+    /// −1: not checked (KIP-595).
+    pub last_fetched_epoch: LeaderEpoch,
+    pub isolation: Isolation,
+}
+
+/// What a fetch gets of one partition; the records are touched only when the plan is finished.
+pub struct PartitionRead {
+    pub partition: Arc<Partition>,
+    pub high_watermark: Offset,
+    pub last_stable_offset: Offset,
+    pub log_start_offset: Offset,
+    /// The fetcher's log differs from here on: the largest epoch they have in common and where it ends.
+    pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// Producer and first offset of aborted transactions in what is read, by rising first offset.
+    pub aborted: Vec<(ProducerId, Offset)>,
+    pub plan: Option<ReadPlan>,
+}
+
+pub struct Partition {
+    name: TopicPartition,
+    topic_id: TopicId,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` while its directory is offline.
+    log: Option<Log>,
+    role: Role,
+    /// Producers, by the high watermark they wait for.
+    committed: OffsetWaiters,
+    /// Fetches, by the bound they wait for: high watermark and last stable offset.
+    readable: OffsetWaiters,
+    stable: OffsetWaiters,
+}
+
+#[derive(Clone, Debug)]
+enum Role {
+    /// Not told yet, or led by nobody or another broker.
+    NotLeader { leader_epoch: LeaderEpoch },
+    Leader(Leadership),
+}
+
+#[derive(Clone, Debug)]
+struct Leadership {
+    leader_epoch: LeaderEpoch,
+    /// Log end when this epoch began.
+    epoch_start: Offset,
+    isr: SmallVec<[BrokerId; 4]>,
+    replicas: usize,
+    /// Acknowledge, and show, only what is on the disk.
+    flush_on_ack: bool,
+}
+
+type Signals = Vec<Arc<Signal>>;
+
+impl Partition {
+    pub fn new(name: TopicPartition, topic_id: TopicId, log: Log) -> Arc<Self> {
+        Arc::new_cyclic(|partition: &Weak<Partition>| {
+            let partition = partition.clone();
+            log.on_durable(Arc::new(move |durable| {
+                if let Some(partition) = partition.upgrade() {
+                    partition.flushed(durable.is_ok());
+                }
+            }));
+            let state = State {
+                log: Some(log),
+                role: Role::NotLeader { leader_epoch: NO_LEADER_EPOCH },
+                committed: OffsetWaiters::default(),
+                readable: OffsetWaiters::default(),
+                stable: OffsetWaiters::default(),
+            };
+            Self { name, topic_id, state: Mutex::new(state) }
+        })
+    }
+
+    pub fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// Takes the role that the metadata gives. Waiters whose question can no longer be answered here are woken.
+    pub fn apply(&self, broker_id: BrokerId, registration: &PartitionRegistration, config: &TopicConfig) {
+        let mut state = self.state.lock();
+        let leader_epoch = registration.leader_epoch;
+        let flush_on_ack = match config.flush {
+            Flush::OnAck => true,
+            Flush::Background => false,
+            Flush::Auto => registration.replicas.len() == 1,
+        };
+        let before = state.role.leader_epoch();
+        if registration.leader != broker_id || state.log.is_none() {
+            state.role = Role::NotLeader { leader_epoch };
+        } else {
+            let log = state.log.as_mut().expect("it was just looked at");
+            log.set_flush_on_ack(flush_on_ack);
+            let epoch_start = match &state.role {
+                Role::Leader(leadership) if before == leader_epoch => leadership.epoch_start,
+                _ => {
+                    log.begin_leader_epoch(leader_epoch);
+                    log.log_end_offset()
+                }
+            };
+            let isr = registration.isr.clone();
+            let replicas = registration.replicas.len();
+            state.role = Role::Leader(Leadership { leader_epoch, epoch_start, isr, replicas, flush_on_ack });
+        }
+        let mut signals = state.advance();
+        if before != leader_epoch || !state.role.is_leader() {
+            state.wake_all(&mut signals);
+        }
+        raise(state, signals);
+    }
+
+    /// Appends a producer's batch. What it gives says whether the acknowledgement has to wait.
+    pub fn append_as_leader(&self, batch: &Validated, acks: Acks, now: TimestampMs) -> Result<Appended, ErrorCode> {
+        let mut state = self.state.lock();
+        let leadership = state.role.leadership()?;
+        if acks == Acks::All && leadership.is_under_min_isr(state.min_insync_replicas()) {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        let (leader_epoch, flush_on_ack) = (leadership.leader_epoch, leadership.flush_on_ack);
+        let log = state.log.as_mut().ok_or(ErrorCode::KafkaStorageError)?;
+        let appended = log.append_as_leader(batch, leader_epoch, Origin::Client, now).map_err(|e| self.refused(e))?;
+        let log_start_offset = log.log_start_offset();
+        let signals = state.advance();
+        let committed = state.log.as_ref().is_some_and(|log| log.high_watermark() > appended.last_offset);
+        let waits = !committed && (acks == Acks::All || (acks == Acks::Leader && flush_on_ack));
+        raise(state, signals);
+        Ok(Appended {
+            first_offset: appended.first_offset,
+            log_append_time: batch.log_append_time(),
+            log_start_offset,
+            leader_epoch,
+            commits_at: waits.then_some(appended.last_offset + 1),
+        })
+    }
+}
+
+/// Reading and waiting.
+impl Partition {
+    /// Decides what a fetch may read. Touches no records: that is the plan's work, outside of the lock.
+    pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<PartitionRead, ErrorCode> {
+        let state = self.state.lock();
+        state.role.check_epoch(request.current_leader_epoch)?;
+        let log = state.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
+        let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
+        let log_start_offset = log.log_start_offset();
+        let mut read = PartitionRead {
+            partition: self.clone(),
+            high_watermark,
+            last_stable_offset,
+            log_start_offset,
+            diverging: None,
+            aborted: Vec::new(),
+            plan: None,
+        };
+        if request.offset < log_start_offset || request.offset > log.log_end_offset() {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        if request.last_fetched_epoch >= 0 {
+            let (epoch, end_offset) = log.end_offset_for_epoch(request.last_fetched_epoch);
+            if end_offset == -1 || epoch == NO_LEADER_EPOCH {
+                // The epoch is older than anything known here: nothing can be said to be common.
+                return Err(ErrorCode::OffsetOutOfRange);
+            }
+            if epoch < request.last_fetched_epoch || end_offset < request.offset {
+                read.diverging = Some((epoch, end_offset));
+                return Ok(read);
+            }
+        }
+        let bound = match request.isolation {
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => last_stable_offset,
+        };
+        if request.offset < bound && (request.max_bytes > 0 || request.at_least_one_batch) {
+            let plan = log.read(request.offset, request.max_bytes, request.at_least_one_batch, bound);
+            read.plan = plan.map_err(|e| self.unreadable(e))?;
+            if let (Isolation::ReadCommitted, Some(plan)) = (request.isolation, &read.plan) {
+                read.aborted = log.aborted_transactions(plan).map_err(|e| self.unreadable(e))?;
+            }
+        }
+        Ok(read)
+    }
+
+    pub fn watch_readable(&self, isolation: Isolation, signal: Arc<Signal>) -> Option<Ticket> {
+        let mut state = self.state.lock();
+        let log = state.log.as_ref()?;
+        let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
+        Some(match isolation {
+            Isolation::ReadUncommitted => state.readable.add(high_watermark + 1, signal),
+            Isolation::ReadCommitted => state.stable.add(last_stable_offset + 1, signal),
+        })
+    }
+
+    pub fn unwatch_readable(&self, isolation: Isolation, ticket: Ticket) {
+        let mut state = self.state.lock();
+        match isolation {
+            Isolation::ReadUncommitted => state.readable.remove(ticket),
+            Isolation::ReadCommitted => state.stable.remove(ticket),
+        }
+    }
+
+    pub fn watch_committed(&self, offset: Offset, signal: Arc<Signal>) -> Ticket {
+        self.state.lock().committed.add(offset, signal)
+    }
+
+    pub fn unwatch_committed(&self, ticket: Ticket) {
+        self.state.lock().committed.remove(ticket);
+    }
+
+    /// Whether everything below `offset` is committed, as the leader of `leader_epoch` may say. A registered waiter that looks here
+    /// cannot miss a change.
+    pub fn is_committed(&self, leader_epoch: LeaderEpoch, offset: Offset) -> Result<bool, ErrorCode> {
+        let state = self.state.lock();
+        let leadership = state.role.leadership()?;
+        if leadership.leader_epoch != leader_epoch {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        let log = state.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
+        if log.high_watermark() < offset {
+            return Ok(false);
+        }
+        match leadership.is_under_min_isr(state.min_insync_replicas()) {
+            true => Err(ErrorCode::NotEnoughReplicasAfterAppend),
+            false => Ok(true),
+        }
+    }
+}
+
+impl State {
+    fn min_insync_replicas(&self) -> usize {
+        self.log.as_ref().map_or(1, |log| log.config().min_insync_replicas.max(1) as usize)
+    }
+
+    /// Lets the high watermark follow what the in-sync replicas have, and takes the signals of those who waited for it.
+    fn advance(&mut self) -> Signals {
+        let mut signals = Signals::new();
+        let (Some(log), Role::Leader(leadership)) = (&mut self.log, &self.role) else { return signals };
+        // The leader is the only in-sync replica as long as no follower fetches here: its own progress is the high watermark.
+        let progress = if leadership.flush_on_ack { log.durable_end() } else { log.log_end_offset() };
+        log.advance_high_watermark(progress);
+        let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
+        self.committed.reached(high_watermark, &mut signals);
+        self.readable.reached(high_watermark, &mut signals);
+        self.stable.reached(last_stable_offset, &mut signals);
+        signals
+    }
+
+    fn wake_all(&mut self, signals: &mut Signals) {
+        self.committed.all(signals);
+        self.readable.all(signals);
+        self.stable.all(signals);
+    }
+}
+
+impl Role {
+    fn leader_epoch(&self) -> LeaderEpoch {
+        match self {
+            Role::NotLeader { leader_epoch } => *leader_epoch,
+            Role::Leader(leadership) => leadership.leader_epoch,
+        }
+    }
+
+    fn is_leader(&self) -> bool {
+        matches!(self, Role::Leader(_))
+    }
+
+    fn leadership(&self) -> Result<&Leadership, ErrorCode> {
+        match self {
+            Role::Leader(leadership) => Ok(leadership),
+            Role::NotLeader { .. } => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    /// `Partition.checkCurrentLeaderEpoch`, then leadership: an old epoch is fenced, a newer one not known here yet; −1 is not checked.
+    fn check_epoch(&self, requested: LeaderEpoch) -> Result<&Leadership, ErrorCode> {
+        let current = self.leader_epoch();
+        if requested >= 0 && requested < current {
+            return Err(ErrorCode::FencedLeaderEpoch);
+        }
+        if requested > current {
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        }
+        self.leadership()
+    }
+}
+
+impl Leadership {
+    /// `min.insync.replicas` asks for no more than there are replicas (`Partition.effectiveMinIsr`).
+    fn is_under_min_isr(&self, min_insync_replicas: usize) -> bool {
+        self.isr.len() < min_insync_replicas.min(self.replicas)
+    }
+}
+
+/// Releases the lock, then wakes.
+fn raise(state: MutexGuard<'_, State>, signals: Signals) {
+    drop(state);
+    for signal in signals {
+        signal.raise();
+    }
+}
