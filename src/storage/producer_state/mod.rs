@@ -31,7 +31,7 @@ use super::checkpoint::FileError;
 use crate::base::disk::{Disk, OpenMode};
 use crate::base::ids::{NO_TIMESTAMP, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use crate::record::batch::BatchHeader;
-use crate::record::control::EndTransactionMarker;
+use crate::record::control::TimedMarker;
 
 /// A transaction counts as late when its producer has been silent for the longest timeout any may have, and this much more.
 pub const LATE_TRANSACTION_BUFFER_MS: i64 = 5 * 60 * 1000;
@@ -69,13 +69,6 @@ impl ProducerUpdates {
     pub fn completed(&self) -> &[CompletedTxn] {
         &self.completed
     }
-}
-
-/// A marker, and when it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedMarker {
-    pub marker: EndTransactionMarker,
-    pub timestamp: TimestampMs,
 }
 
 impl ProducerStateManager {
