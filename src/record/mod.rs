@@ -9,3 +9,6 @@ pub mod owned;
 pub mod builder;
 pub mod control;
 pub mod validate;
+
+#[cfg(test)]
+mod tests;

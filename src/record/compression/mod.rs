@@ -1,7 +1,7 @@
 //! The codecs of record batches: whole bodies in, whole bodies out, into a buffer of the caller.
 //!
-//! Invariant: whatever the input, [`decompress`] allocates no more than a small multiple of what it has read or written, and `limit` bytes in
-//! all; and `out.len() ≤ limit`.
+//! Invariants, whatever the input: `out.len() ≤ limit`, and [`decompress`] allocates no more than a small multiple of what it has read and
+//! written (zstd: reserves 128 KiB for each block that is there, which may be as short as 4 bytes).
 
 mod gzip;
 mod lz4;

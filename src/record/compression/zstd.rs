@@ -1,5 +1,11 @@
 //! Zstandard, in one shot: the output buffer serves as the window, so that no window is allocated, whatever the frame asks for. (A frame of
-//! level 22 asks for 128 MiB.)
+//! level 22 asks for 128 MiB.) How much room the output needs at most is told by the number of blocks, which is counted first; producers do
+//! not say how long their contents are.
+//!
+//! ```text
+//! frame: magic u32le 0xFD2FB528 · descriptor u8 · [window u8] · [dictionary id] · [content size] · block+ · [checksum u32le]
+//! block: last (1 bit), type (2 bits), size (21 bits), as u24le · contents (one byte if the type is RLE)             RFC 8878, 3.1.1
+//! ```
 
 use std::cell::RefCell;
 
@@ -9,40 +15,52 @@ use super::{Codec, DecompressError};
 
 /// The largest window that Kafka's consumers accept: zstd's own default, `ZSTD_WINDOWLOG_LIMIT_DEFAULT`.
 const WINDOW_MAX: u64 = 1 << 27;
-/// How much larger than its input the output is expected to be, at first.
-const RATIO_EXPECTED: usize = 8;
-/// How much larger than its input a frame may claim to be and be believed.
-const RATIO_BELIEVED: u64 = 64;
-const OUTPUT_MIN: usize = 16 * 1024;
+/// Most contents of a block (RFC 8878, 3.1.1.2.4).
+const BLOCK_MAX: usize = 128 << 10;
+const MAGIC: [u8; 4] = 0xFD2F_B528u32.to_le_bytes();
 
 pub(super) fn decompress(input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), DecompressError> {
+    let bound = walk_blocks(input).ok_or_else(|| malformed("the frame is cut off"))?;
     if window_size(input).is_some_and(|window| window > WINDOW_MAX) {
         return Err(malformed("the frame requires too much memory for decoding"));
     }
+    out.clear();
+    out.reserve_exact(bound.min(limit));
+    let decompressed = with_context(|context| context.decompress(out, input));
     let too_small = (ZSTD_ErrorCode::ZSTD_error_dstSize_tooSmall as usize).wrapping_neg();
-    let mut room = expected_size(input).max(out.capacity()).min(limit);
-    loop {
-        out.clear();
-        out.reserve_exact(room);
-        // Capacity may exceed what was asked for; `limit` is checked against what came out.
-        match with_context(|context| context.decompress(out, input)) {
-            Ok(_) if out.len() <= limit => return Ok(()),
-            Err(code) if code == too_small && room < limit => room = room.saturating_mul(4).min(limit),
-            Err(code) if code != too_small => return Err(malformed(zstd_safe::get_error_name(code))),
-            Ok(_) | Err(_) => {
-                out.clear();
-                return Err(DecompressError::TooLarge { limit });
-            }
-        }
+    match decompressed {
+        Ok(_) if out.len() <= limit => return Ok(()),
+        Err(code) if code != too_small || bound <= limit => return Err(malformed(zstd_safe::get_error_name(code))),
+        // The buffer may have had more room than was asked for.
+        Ok(_) | Err(_) => {}
     }
+    out.clear();
+    Err(DecompressError::TooLarge { limit })
 }
 
-fn expected_size(input: &[u8]) -> usize {
-    let by_input = input.len().saturating_mul(RATIO_EXPECTED).max(OUTPUT_MIN);
-    match zstd_safe::get_frame_content_size(input) {
-        Ok(Some(claimed)) if claimed <= input.len() as u64 * RATIO_BELIEVED => claimed as usize,
-        _ => by_input,
+/// Most bytes that the blocks of all frames can hold; `None` if a frame is cut off. Whatever else is wrong is left to the decoder to find.
+fn walk_blocks(mut input: &[u8]) -> Option<usize> {
+    let mut bound = 0usize;
+    while let Some(mut rest) = input.strip_prefix(&MAGIC) {
+        let (&descriptor, after) = rest.split_first()?;
+        let single_segment = descriptor & 0x20 != 0;
+        let dictionary_id = [0, 1, 2, 4][usize::from(descriptor & 3)];
+        let content_size = [usize::from(single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
+        rest = after.get(usize::from(!single_segment) + dictionary_id + content_size..)?;
+        loop {
+            let (&[b0, b1, b2], after) = rest.split_first_chunk::<3>()?;
+            let header = u32::from_le_bytes([b0, b1, b2, 0]);
+            let (last, kind, size) = (header & 1 != 0, header >> 1 & 3, (header >> 3) as usize);
+            rest = after.get(if kind == 1 { 1 } else { size }..)?;
+            bound = bound.saturating_add(BLOCK_MAX.min(if kind == 2 { BLOCK_MAX } else { size }));
+            if last {
+                break;
+            }
+        }
+        let checksum = if descriptor & 0x04 != 0 { 4 } else { 0 };
+        input = rest.get(checksum..)?;
     }
+    Some(bound)
 }
 
 /// The window that a reader of the stream needs, if the frame names one (RFC 8878, 3.1.1.1.2).
