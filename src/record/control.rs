@@ -8,8 +8,10 @@
 
 use bytes::Bytes;
 
+use super::batches::Batch;
 use super::builder::{BatchBuilder, Producer};
 use super::compression::Codec;
+use super::records::{MalformedRecord, records};
 use crate::base::ids::{NO_SEQUENCE, ProducerEpoch, ProducerId, TimestampMs};
 
 const KEY_LEN: usize = 4;
@@ -44,9 +46,20 @@ pub struct EndTransactionMarker {
     pub coordinator_epoch: i32,
 }
 
+/// A marker, and when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedMarker {
+    pub marker: EndTransactionMarker,
+    pub timestamp: TimestampMs,
+}
+
 /// A control record that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedControlRecord {
+    #[error(transparent)]
+    Record(#[from] MalformedRecord),
+    #[error("control batch is compressed")]
+    Compressed,
     #[error("control record key has {0} bytes, at least 4 are needed")]
     ShortKey(usize),
     #[error("control record has the negative version {0}")]
@@ -97,6 +110,20 @@ impl EndTransactionMarker {
             return Err(MalformedControlRecord::NegativeVersion(version));
         }
         Ok(Self { result, coordinator_epoch: i32::from_be_bytes(epoch) })
+    }
+
+    /// The marker in a control batch: its first record. `None` if the cleaner has emptied the batch, and for batches of data.
+    pub fn of_batch(batch: &Batch<'_>) -> Result<Option<TimedMarker>, MalformedControlRecord> {
+        if !batch.header.is_control() || batch.header.record_count == 0 {
+            return Ok(None);
+        }
+        // Brokers alone write control batches, and they never compress them.
+        if batch.header.compression_id() != Codec::None.id() {
+            return Err(MalformedControlRecord::Compressed);
+        }
+        let Some(record) = records(&batch.header, batch.body()).next().transpose()? else { return Ok(None) };
+        let marker = Self::parse(record.key, record.value)?;
+        Ok(Some(TimedMarker { marker, timestamp: record.timestamp }))
     }
 
     pub fn key(&self) -> [u8; KEY_LEN] {

@@ -5,7 +5,10 @@ pub mod batch;
 pub mod batches;
 pub mod records;
 pub mod compression;
-mod snappy;
+pub mod owned;
 pub mod builder;
 pub mod control;
 pub mod validate;
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,6 @@
 //!
 //! Invariants of a body: it holds exactly `record_count` records and nothing behind them; each record is exactly `length` bytes long.
 
-use bytes::Bytes;
-
 use super::batch::BatchHeader;
 use super::varint::{take_i32, take_i64};
 use crate::base::ids::{Offset, TimestampMs};
@@ -184,28 +182,5 @@ impl<'a> Iterator for Records<'a> {
         });
         self.finished = found.is_err();
         Some(found)
-    }
-}
-
-/// A record that owns its bytes (cheaply: they are shared with the batch where that was uncompressed).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    pub offset: Offset,
-    pub timestamp: TimestampMs,
-    pub key: Option<Bytes>,
-    pub value: Option<Bytes>,
-    pub headers: Vec<(Bytes, Option<Bytes>)>,
-}
-
-impl Record {
-    /// The owned form of `record`, whose slices must lie in `body`.
-    pub fn from_ref(record: &RecordRef<'_>, body: &Bytes) -> Self {
-        Self {
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: record.key.map(|key| body.slice_ref(key)),
-            value: record.value.map(|value| body.slice_ref(value)),
-            headers: record.headers.iter().map(|(k, v)| (body.slice_ref(k), v.map(|v| body.slice_ref(v)))).collect(),
-        }
     }
 }

@@ -5,7 +5,7 @@
 //! xerial: 0x82 "SNAPPY" 0x00 · version i32 (1) · compatible i32 (1) · { length i32 · raw block }*
 //! ```
 
-use super::compression::{Codec, DecompressError};
+use super::{Codec, DecompressError};
 
 const XERIAL_MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 const XERIAL_HEADER_LEN: usize = 16;

@@ -1,15 +1,17 @@
 //! The codecs of record batches: whole bodies in, whole bodies out, into a buffer of the caller.
 //!
-//! Invariant: whatever the input, `out.len() ≤ limit` after [`decompress`], and no more is allocated than that and the codec's own window
-//! (zstd: at most 8 MiB).
+//! Invariants, whatever the input: `out.len() ≤ limit`, and [`decompress`] allocates no more than a small multiple of what it has read and
+//! written (zstd: reserves 128 KiB for each block that is there, which may be as short as 4 bytes).
+
+mod gzip;
+mod lz4;
+mod snappy;
+mod zstd;
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
 
 use crate::config::topic::CompressionType;
 
-/// Base-2 logarithm of the largest zstd window read: what RFC 8878 asks every decoder to support, and all that any level below "ultra" uses.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// A thread's buffer is given back when it has grown beyond this, so that one large batch does not pin memory for good.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -87,71 +89,31 @@ pub enum DecompressError {
     TooLarge { limit: usize },
 }
 
-/// Appends the decompressed form of `input` to `out`, which is cleared first. Never writes more than `limit` bytes.
+/// Replaces the contents of `out` by the decompressed form of `input`, at most `limit` bytes.
 pub fn decompress(codec: Codec, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), DecompressError> {
     out.clear();
-    let read = match codec {
-        Codec::None => return append(input, out, limit),
-        Codec::Snappy => return super::snappy::decompress(input, out, limit),
-        Codec::Gzip => read_limited(flate2::bufread::MultiGzDecoder::new(input), out, limit),
-        Codec::Lz4 => read_limited(lz4_flex::frame::FrameDecoder::new(input), out, limit),
-        Codec::Zstd => zstd::stream::read::Decoder::with_buffer(input).and_then(|mut decoder| {
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-            read_limited(decoder, out, limit)
-        }),
-    };
-    match read {
-        Err(error) => Err(DecompressError::Malformed { codec, reason: error.to_string() }),
-        Ok(()) if out.len() > limit => {
-            out.clear();
-            Err(DecompressError::TooLarge { limit })
+    match codec {
+        Codec::None if input.len() > limit => Err(DecompressError::TooLarge { limit }),
+        Codec::None => {
+            out.extend_from_slice(input);
+            Ok(())
         }
-        Ok(()) => Ok(()),
+        Codec::Gzip => gzip::decompress(input, out, limit),
+        Codec::Snappy => snappy::decompress(input, out, limit),
+        Codec::Lz4 => lz4::decompress(input, out, limit),
+        Codec::Zstd => zstd::decompress(input, out, limit),
     }
-}
-
-fn append(input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), DecompressError> {
-    if input.len() > limit {
-        return Err(DecompressError::TooLarge { limit });
-    }
-    out.extend_from_slice(input);
-    Ok(())
-}
-
-/// Reads up to one byte more than `limit`, so that the caller can tell "just fits" from "goes on".
-fn read_limited(reader: impl Read, out: &mut Vec<u8>, limit: usize) -> io::Result<()> {
-    reader.take(limit as u64 + 1).read_to_end(out).map(drop)
 }
 
 /// Appends the compressed form of `input` to `out`.
 pub fn compress(compression: Compression, input: &[u8], out: &mut Vec<u8>) {
-    let written: io::Result<()> = match compression.codec {
-        Codec::None => out.write_all(input),
-        Codec::Gzip => {
-            let level = compression
-                .level
-                .and_then(|level| u32::try_from(level).ok())
-                .map_or_else(flate2::Compression::default, flate2::Compression::new);
-            let mut encoder = flate2::write::GzEncoder::new(&mut *out, level);
-            encoder.write_all(input).and_then(|()| encoder.finish().map(drop))
-        }
-        Codec::Snappy => {
-            super::snappy::compress(input, out);
-            Ok(())
-        }
-        Codec::Lz4 => {
-            let info = lz4_flex::frame::FrameInfo::new()
-                .block_size(lz4_flex::frame::BlockSize::Max64KB)
-                .block_mode(lz4_flex::frame::BlockMode::Independent);
-            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, &mut *out);
-            encoder.write_all(input).and_then(|()| encoder.finish().map(drop).map_err(Into::into))
-        }
-        Codec::Zstd => {
-            let level = compression.level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
-            zstd::stream::copy_encode(input, &mut *out, level)
-        }
-    };
-    written.expect("compressing from memory into memory does no input or output");
+    match compression.codec {
+        Codec::None => out.extend_from_slice(input),
+        Codec::Gzip => gzip::compress(compression.level, input, out),
+        Codec::Snappy => snappy::compress(input, out),
+        Codec::Lz4 => lz4::compress(input, out),
+        Codec::Zstd => zstd::compress(compression.level, input, out),
+    }
 }
 
 /// Lends this thread's reusable buffer, empty. Nested calls get a fresh one.

@@ -1,0 +1,72 @@
+//! `meta.properties`: whose log directory this is (KIP-631, KIP-858; Kafka's `MetaProperties`, version 1).
+//!
+//! A Java properties file with `version`, `cluster.id`, `node.id` and `directory.id`.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::{FileError, read_text, replace, uuid_text};
+use crate::base::disk::Disk;
+use crate::base::ids::BrokerId;
+
+pub const FILE_NAME: &str = "meta.properties";
+
+/// The owner of a log directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaProperties {
+    pub cluster_id: String,
+    pub node_id: BrokerId,
+    /// Given to the directory when it was formatted. A new one under the same path is a new directory that lost its data.
+    pub directory_id: Option<Uuid>,
+}
+
+/// What a log directory says; `None` if it has not been formatted.
+pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, FileError> {
+    let path = dir.join(FILE_NAME);
+    let Some(text) = read_text(disk, &path)? else { return Ok(None) };
+    let get = |name: &str| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
+        lines
+            .filter_map(|line| line.split_once('='))
+            .filter(|(key, _)| key.trim() == name)
+            .map(|(_, value)| unescape(value.trim()))
+            .last()
+    };
+    let required = |name: &str| get(name).ok_or_else(|| FileError::damaged(&path, format!("{name} was not found")));
+    let version = get("version").unwrap_or_else(|| "0".into());
+    if version != "1" {
+        return Err(FileError::damaged(&path, format!("version {version} is not supported, expected 1")));
+    }
+    let node_id = required("node.id")?;
+    let node_id = node_id.parse().map_err(|_| FileError::damaged(&path, format!("node.id {node_id:?} is not a number")))?;
+    let directory_id = match get("directory.id") {
+        None => None,
+        Some(text) => Some(
+            uuid_text::parse(&text).ok_or_else(|| FileError::damaged(&path, format!("directory.id {text:?} is not a Uuid")))?,
+        ),
+    };
+    Ok(Some(MetaProperties { cluster_id: required("cluster.id")?, node_id, directory_id }))
+}
+
+/// Replaces the file.
+pub fn write(disk: &dyn Disk, dir: &Path, properties: &MetaProperties) -> Result<(), FileError> {
+    let MetaProperties { cluster_id, node_id, directory_id } = properties;
+    let mut text = format!("#\ncluster.id={}\n", escape(cluster_id));
+    if let Some(id) = directory_id {
+        text += &format!("directory.id={}\n", uuid_text::format(*id));
+    }
+    text += &format!("node.id={node_id}\nversion=1\n");
+    replace(disk, &dir.join(FILE_NAME), text.as_bytes())
+}
+
+/// Properties files put a backslash before characters that mean something to them.
+fn escape(value: &str) -> String {
+    let escaped = value.chars().flat_map(|c| matches!(c, '=' | ':' | '#' | '!' | '\\').then_some('\\').into_iter().chain([c]));
+    escaped.collect()
+}
+
+fn unescape(value: &str) -> String {
+    let mut chars = value.chars();
+    std::iter::from_fn(|| chars.next().and_then(|c| if c == '\\' { chars.next() } else { Some(c) })).collect()
+}

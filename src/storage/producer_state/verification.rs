@@ -1,0 +1,44 @@
+//! Proof that a producer's transaction includes this partition, asked of the transaction coordinator before the first record (KIP-890;
+//! Kafka's `VerificationGuard`, `VerificationStateEntry`).
+//!
+//! A guard is made, the coordinator is asked, and the append presents the guard. Any marker in between removes it, so an answer about an
+//! earlier transaction is worth nothing: guards are never equal to one another.
+
+use std::num::NonZeroU64;
+
+use crate::base::ids::{ProducerEpoch, TimestampMs};
+
+/// Names one verification; unique within its partition's life in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerificationGuard(NonZeroU64);
+
+impl VerificationGuard {
+    pub(super) fn nth(count: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(count))
+    }
+}
+
+/// A verification under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerificationState {
+    pub guard: VerificationGuard,
+    pub started: TimestampMs,
+    /// The lowest sequence that asked to be verified. A higher one that overtakes it may not be written first, because then the lower one
+    /// could never be.
+    pub lowest_sequence: i32,
+    pub epoch: ProducerEpoch,
+    /// Whether the producer speaks transactions of version 2, whose epochs all begin with sequence 0.
+    pub supports_epoch_bump: bool,
+}
+
+impl VerificationState {
+    /// Another batch asks while the verification is under way.
+    pub(super) fn also_for(&mut self, sequence: i32, epoch: ProducerEpoch) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.lowest_sequence = sequence;
+        } else if epoch == self.epoch {
+            self.lowest_sequence = self.lowest_sequence.min(sequence);
+        }
+    }
+}
