@@ -1,3 +1,7 @@
 //! The klamm binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    klamm::cli::run()
+}
