@@ -4,11 +4,11 @@
 //! it never passes what is on the disk; wake-ups happen after the lock is released, so no waiter ever runs under it; the lock is never
 //! held across an await.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
+use tracing::warn;
 
 use super::fetch::Isolation;
 use super::waiters::{OffsetWaiters, Signal, Ticket};
@@ -62,7 +62,7 @@ pub struct PartitionRead {
     pub last_stable_offset: Offset,
     pub log_start_offset: Offset,
     /// The fetcher's log differs from here on: the largest epoch they have in common and where it ends.
-    pub diverging: Option<(LeaderEpoch, Offset)>,
+    pub diverging: Option<EpochEnd>,
     /// Producer and first offset of aborted transactions in what is read, by rising first offset.
     pub aborted: Vec<(ProducerId, Offset)>,
     pub plan: Option<ReadPlan>,
@@ -75,8 +75,7 @@ pub struct Partition {
 }
 
 struct State {
-    /// `None` while its directory is offline.
-    log: Option<Log>,
+    log: Log,
     role: Role,
     /// Producers, by the high watermark they wait for.
     committed: OffsetWaiters,
@@ -95,12 +94,8 @@ enum Role {
 #[derive(Clone, Debug)]
 struct Leadership {
     leader_epoch: LeaderEpoch,
-    /// Log end when this epoch began.
-    epoch_start: Offset,
     isr: SmallVec<[BrokerId; 4]>,
     replicas: usize,
-    /// Acknowledge, and show, only what is on the disk.
-    flush_on_ack: bool,
 }
 
 type Signals = Vec<Arc<Signal>>;
@@ -109,13 +104,13 @@ impl Partition {
     pub fn new(name: TopicPartition, topic_id: TopicId, log: Log) -> Arc<Self> {
         Arc::new_cyclic(|partition: &Weak<Partition>| {
             let partition = partition.clone();
-            log.on_durable(Arc::new(move |durable| {
+            log.set_flush_listener(Arc::new(move |_| {
                 if let Some(partition) = partition.upgrade() {
-                    partition.flushed(durable.is_ok());
+                    partition.on_flushed();
                 }
             }));
             let state = State {
-                log: Some(log),
+                log,
                 role: Role::NotLeader { leader_epoch: NO_LEADER_EPOCH },
                 committed: OffsetWaiters::default(),
                 readable: OffsetWaiters::default(),
@@ -134,7 +129,7 @@ impl Partition {
     }
 
     /// Takes the role that the metadata gives. Waiters whose question can no longer be answered here are woken.
-    pub fn apply(&self, broker_id: BrokerId, registration: &PartitionRegistration, config: &TopicConfig) {
+    pub fn apply(&self, broker_id: BrokerId, registration: &PartitionRegistration, config: &Arc<TopicConfig>) {
         let mut state = self.state.lock();
         let leader_epoch = registration.leader_epoch;
         let flush_on_ack = match config.flush {
@@ -143,21 +138,22 @@ impl Partition {
             Flush::Auto => registration.replicas.len() == 1,
         };
         let before = state.role.leader_epoch();
-        if registration.leader != broker_id || state.log.is_none() {
+        let log = &mut state.log;
+        log.set_config(config.clone());
+        log.set_flush_on_ack(flush_on_ack);
+        if registration.leader != broker_id {
             state.role = Role::NotLeader { leader_epoch };
         } else {
-            let log = state.log.as_mut().expect("it was just looked at");
-            log.set_flush_on_ack(flush_on_ack);
-            let epoch_start = match &state.role {
-                Role::Leader(leadership) if before == leader_epoch => leadership.epoch_start,
-                _ => {
-                    log.begin_leader_epoch(leader_epoch);
-                    log.log_end_offset()
+            // A leader says where its epoch begins before it serves (KIP-101): that is how followers find out where they differ.
+            let end = log.log_end_offset();
+            let recorded = if before == leader_epoch { Ok(()) } else { log.assign_epoch(leader_epoch, end) };
+            state.role = match recorded {
+                Ok(()) => Role::Leader(Leadership { leader_epoch, isr: registration.isr.clone(), replicas: registration.replicas.len() }),
+                Err(error) => {
+                    warn!(partition = %self.name, %error, "cannot lead: the leader epoch could not be recorded");
+                    Role::NotLeader { leader_epoch }
                 }
             };
-            let isr = registration.isr.clone();
-            let replicas = registration.replicas.len();
-            state.role = Role::Leader(Leadership { leader_epoch, epoch_start, isr, replicas, flush_on_ack });
         }
         let mut signals = state.advance();
         if before != leader_epoch || !state.role.is_leader() {
@@ -173,20 +169,23 @@ impl Partition {
         if acks == Acks::All && leadership.is_under_min_isr(state.min_insync_replicas()) {
             return Err(ErrorCode::NotEnoughReplicas);
         }
-        let (leader_epoch, flush_on_ack) = (leadership.leader_epoch, leadership.flush_on_ack);
-        let log = state.log.as_mut().ok_or(ErrorCode::KafkaStorageError)?;
-        let appended = log.append_as_leader(batch, leader_epoch, Origin::Client, now).map_err(|e| self.refused(e))?;
-        let log_start_offset = log.log_start_offset();
+        let leader_epoch = leadership.leader_epoch;
+        let appended = state.log.append_as_leader(batch, leader_epoch, AppendOrigin::Client, None, now);
+        let appended = appended.map_err(|e| self.refused(e))?;
         let signals = state.advance();
-        let committed = state.log.as_ref().is_some_and(|log| log.high_watermark() > appended.last_offset);
-        let waits = !committed && (acks == Acks::All || (acks == Acks::Leader && flush_on_ack));
+        let commits_at = appended.last_offset + 1;
+        let acknowledged = match acks {
+            Acks::None => true,
+            Acks::Leader => !state.log.flush_on_ack() || state.log.durable_end() >= commits_at,
+            Acks::All => state.log.high_watermark() >= commits_at,
+        };
         raise(state, signals);
         Ok(Appended {
             first_offset: appended.first_offset,
-            log_append_time: batch.log_append_time(),
-            log_start_offset,
+            log_append_time: appended.log_append_time,
+            log_start_offset: appended.log_start_offset,
             leader_epoch,
-            commits_at: waits.then_some(appended.last_offset + 1),
+            commits_at: (!acknowledged).then_some(commits_at),
         })
     }
 }
@@ -197,7 +196,7 @@ impl Partition {
     pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<PartitionRead, ErrorCode> {
         let state = self.state.lock();
         state.role.check_epoch(request.current_leader_epoch)?;
-        let log = state.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
+        let log = &state.log;
         let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
         let log_start_offset = log.log_start_offset();
         let mut read = PartitionRead {
@@ -213,13 +212,10 @@ impl Partition {
             return Err(ErrorCode::OffsetOutOfRange);
         }
         if request.last_fetched_epoch >= 0 {
-            let (epoch, end_offset) = log.end_offset_for_epoch(request.last_fetched_epoch);
-            if end_offset == -1 || epoch == NO_LEADER_EPOCH {
-                // The epoch is older than anything known here: nothing can be said to be common.
-                return Err(ErrorCode::OffsetOutOfRange);
-            }
-            if epoch < request.last_fetched_epoch || end_offset < request.offset {
-                read.diverging = Some((epoch, end_offset));
+            // An epoch older than all that are known here: nothing can be said to be common.
+            let end = log.last_offset_for_leader_epoch(request.last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+            if end.epoch < request.last_fetched_epoch || end.end_offset < request.offset {
+                read.diverging = Some(end);
                 return Ok(read);
             }
         }
@@ -237,14 +233,13 @@ impl Partition {
         Ok(read)
     }
 
-    pub fn watch_readable(&self, isolation: Isolation, signal: Arc<Signal>) -> Option<Ticket> {
+    pub fn watch_readable(&self, isolation: Isolation, signal: Arc<Signal>) -> Ticket {
         let mut state = self.state.lock();
-        let log = state.log.as_ref()?;
-        let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
-        Some(match isolation {
+        let (high_watermark, last_stable_offset) = (state.log.high_watermark(), state.log.last_stable_offset());
+        match isolation {
             Isolation::ReadUncommitted => state.readable.add(high_watermark + 1, signal),
             Isolation::ReadCommitted => state.stable.add(last_stable_offset + 1, signal),
-        })
+        }
     }
 
     pub fn unwatch_readable(&self, isolation: Isolation, ticket: Ticket) {
@@ -271,9 +266,11 @@ impl Partition {
         if leadership.leader_epoch != leader_epoch {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        let log = state.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
-        if log.high_watermark() < offset {
-            return Ok(false);
+        if state.log.high_watermark() < offset {
+            return match state.log.directory().check_online() {
+                Ok(()) => Ok(false),
+                Err(_) => Err(ErrorCode::KafkaStorageError),
+            };
         }
         match leadership.is_under_min_isr(state.min_insync_replicas()) {
             true => Err(ErrorCode::NotEnoughReplicasAfterAppend),
@@ -284,16 +281,21 @@ impl Partition {
 
 impl State {
     fn min_insync_replicas(&self) -> usize {
-        self.log.as_ref().map_or(1, |log| log.config().min_insync_replicas.max(1) as usize)
+        self.log.config().min_insync_replicas.max(1) as usize
     }
 
     /// Lets the high watermark follow what the in-sync replicas have, and takes the signals of those who waited for it.
     fn advance(&mut self) -> Signals {
         let mut signals = Signals::new();
-        let (Some(log), Role::Leader(leadership)) = (&mut self.log, &self.role) else { return signals };
+        if !self.role.is_leader() {
+            return signals;
+        }
+        let log = &mut self.log;
         // The leader is the only in-sync replica as long as no follower fetches here: its own progress is the high watermark.
-        let progress = if leadership.flush_on_ack { log.durable_end() } else { log.log_end_offset() };
-        log.advance_high_watermark(progress);
+        let progress = if log.flush_on_ack() { log.durable_end() } else { log.log_end_offset() };
+        if !log.maybe_increment_high_watermark(progress) {
+            return signals;
+        }
         let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
         self.committed.reached(high_watermark, &mut signals);
         self.readable.reached(high_watermark, &mut signals);
