@@ -10,13 +10,13 @@ use std::error::Error;
 use bytes::Bytes;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
-use kafka_protocol::protocol::{Decodable, Encodable, Message, Request, VersionRange};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, Request, VersionRange};
 
 use super::shape::{self, ShapeError};
 use super::supplement::DescribeLogDirsResponse;
 
-/// A request or response body.
-pub trait ApiMessage: Sized {
+/// A request or response body; knows also which version of the header stands before it.
+pub trait ApiMessage: HeaderVersion + Sized {
     /// The versions that can be read and written.
     const VERSIONS: VersionRange;
 

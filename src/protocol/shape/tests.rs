@@ -1,4 +1,4 @@
-//! The walk, case by case. That the table is true for every message is shown in `tests/protocol_shapes.rs`.
+//! The walk, case by case. That the table is true for every message is shown in `tests/protocol_messages.rs`.
 
 use super::*;
 
@@ -105,7 +105,7 @@ fn elements_and_tagged_fields_share_one_limit() {
 
     // ApiVersions 3: empty names, then tagged fields without contents.
     let tags = |count: usize| {
-        [&[1, 1, count as u8 | 0x80, (count >> 7) as u8 | 0x80, (count >> 14) as u8], &vec![5, 0].repeat(count)[..]].concat()
+        [&[1, 1, count as u8 | 0x80, (count >> 7) as u8 | 0x80, (count >> 14) as u8], &[5, 0].repeat(count)[..]].concat()
     };
     assert!(check(API_VERSIONS, 3, &tags(MAX_ELEMENTS / 4)).is_ok());
     assert_eq!(

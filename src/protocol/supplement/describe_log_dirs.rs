@@ -3,7 +3,7 @@
 use kafka_protocol::messages::DescribeLogDirsResponse as UncordonedResponse;
 use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
 use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
-use kafka_protocol::protocol::{Decodable, Encodable, Message, StrBytes, VersionRange};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, VersionRange};
 
 use super::wire::*;
 use crate::protocol::messages::{ApiMessage, CodecError, refused};
@@ -15,13 +15,19 @@ const TOPIC_VERSION: i16 = 4;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeLogDirsResponse {
     pub response: UncordonedResponse,
-    /// `log_dir` of those results that are cordoned.
-    pub cordoned: Vec<StrBytes>,
+    /// `IsCordoned` of each result, in their order; one that is missing is not cordoned.
+    pub is_cordoned: Vec<bool>,
 }
 
 impl From<UncordonedResponse> for DescribeLogDirsResponse {
     fn from(response: UncordonedResponse) -> Self {
-        Self { response, cordoned: Vec::new() }
+        Self { response, is_cordoned: Vec::new() }
+    }
+}
+
+impl HeaderVersion for DescribeLogDirsResponse {
+    fn header_version(version: i16) -> i16 {
+        UncordonedResponse::header_version(version)
     }
 }
 
@@ -32,29 +38,28 @@ impl ApiMessage for DescribeLogDirsResponse {
         if version != 5 {
             return UncordonedResponse::decode(buf, version).map(Self::from).map_err(refused);
         }
-        let mut cordoned = Vec::new();
+        let mut is_cordoned = Vec::new();
         let response = UncordonedResponse::default()
             .with_throttle_time_ms(get_i32(buf)?)
             .with_error_code(get_i16(buf)?)
             .with_results(get_array(buf, |buf| {
-                let (result, is_cordoned) = read_result(buf)?;
-                if is_cordoned {
-                    cordoned.push(result.log_dir.clone());
-                }
+                let (result, cordoned) = read_result(buf)?;
+                is_cordoned.push(cordoned);
                 Ok(result)
             })?)
             .with_unknown_tagged_fields(get_tagged(buf)?);
-        Ok(Self { response, cordoned })
+        Ok(Self { response, is_cordoned })
     }
 
     fn write<B: ByteBufMut>(&self, buf: &mut B, version: i16) -> Result<(), CodecError> {
-        let Self { response, cordoned } = self;
+        let Self { response, is_cordoned } = self;
         if version != 5 {
             return response.encode(buf, version).map_err(refused);
         }
         buf.put_i32(response.throttle_time_ms);
         buf.put_i16(response.error_code);
-        put_array(buf, &response.results, |buf, result| write_result(buf, result, cordoned.contains(&result.log_dir)))?;
+        let mut is_cordoned = is_cordoned.iter();
+        put_array(buf, &response.results, |buf, result| write_result(buf, result, is_cordoned.next() == Some(&true)))?;
         put_tagged(buf, &response.unknown_tagged_fields);
         Ok(())
     }

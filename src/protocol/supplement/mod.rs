@@ -15,6 +15,8 @@ mod describe_log_dirs;
 mod offset_commit;
 mod offset_fetch;
 mod same_bytes;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use describe_log_dirs::DescribeLogDirsResponse;
