@@ -373,8 +373,12 @@ impl ProducerStateManager {
     ) -> Result<(), FileError> {
         while let Some(offset) = self.latest_snapshot_offset() {
             let path = dir.join(snapshot::file_name(offset));
-            let contents = disk.read(&path).map_err(FileError::io("read", &path))?;
-            match snapshot::decode(&contents) {
+            let decoded = match disk.read(&path) {
+                Ok(contents) => snapshot::decode(&contents),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err("it is gone".into()),
+                Err(error) => return Err(FileError::io("read", &path)(error)),
+            };
+            match decoded {
                 Ok(entries) => {
                     let live = entries.into_iter().filter(|(_, entry)| !is_expired(entry, now, expiration_ms));
                     live.for_each(|(id, entry)| self.load_entry(id, entry));
@@ -422,3 +426,6 @@ fn overwrite(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     file.set_len(0)?;
     file.write_all_at(&[IoSlice::new(contents)], 0)
 }
+
+#[cfg(test)]
+mod tests;
