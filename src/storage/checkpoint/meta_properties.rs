@@ -27,11 +27,8 @@ pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, FileE
     let Some(text) = read_text(disk, &path)? else { return Ok(None) };
     let get = |name: &str| {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
-        lines
-            .filter_map(|line| line.split_once('='))
-            .filter(|(key, _)| key.trim() == name)
-            .map(|(_, value)| unescape(value.trim()))
-            .last()
+        let mut pairs = lines.filter_map(|line| line.split_once('='));
+        pairs.rfind(|(key, _)| key.trim() == name).map(|(_, value)| unescape(value.trim()))
     };
     let required = |name: &str| get(name).ok_or_else(|| FileError::damaged(&path, format!("{name} was not found")));
     let version = get("version").unwrap_or_else(|| "0".into());
