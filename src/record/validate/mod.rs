@@ -100,6 +100,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal that the code alone explains.
+    pub fn of(code: ErrorCode) -> Self {
+        Self::new(code, "")
+    }
+
     fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), record_errors: Vec::new() }
     }

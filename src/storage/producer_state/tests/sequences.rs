@@ -119,3 +119,12 @@ fn idle_producers_expire_but_not_those_with_an_open_transaction() {
     assert!(manager.entry(PID).is_none() && manager.entry(2).is_some() && manager.verification(3).is_none());
     client(&mut manager, data(0, 77, 3)).expect("a forgotten producer may begin anywhere");
 }
+
+#[test]
+fn a_partition_without_producers_costs_little() {
+    let size = size_of::<ProducerStateManager>();
+    assert!(size <= 256, "10,000 partitions would take {size} bytes each");
+    let mut manager = ProducerStateManager::default();
+    client(&mut manager, data(-1, -1, 0).pid(-1)).unwrap();
+    assert_eq!(manager.producers.capacity() + manager.verifications.capacity(), 0, "and nothing on the heap");
+}
