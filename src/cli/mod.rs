@@ -1,6 +1,7 @@
 //! The command line: one file or folder a noun. Everything but `serve` speaks the wire, so it works against any Kafka.
 
 pub mod bench;
+pub mod config_import;
 
 use std::process::ExitCode;
 
