@@ -24,6 +24,10 @@ use crate::base::ids::{ProducerEpoch, ProducerId};
 const TIMEOUT: Duration = Duration::from_secs(180);
 const ANSWER_LEN_MAX: usize = 64 << 20;
 
+/// Between two questions about something that is about to be so.
+const POLL: Duration = Duration::from_millis(5);
+
+const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 const INVALID_CONFIG: i16 = 40;
 
 /// A topic to be made.
@@ -182,7 +186,7 @@ impl Admin {
         Ok(answer.topics.iter().flat_map(|t| &t.partitions).filter(|p| p.error_code == 0).count() == partitions as usize)
     }
 
-    /// Waits until [`Admin::is_ready`], asking every few milliseconds; gives the leaders.
+    /// Waits until [`Admin::is_ready`], asking again and again; gives the leaders.
     pub fn wait_until_ready(&mut self, topic: &str, partitions: i32) -> Result<Vec<Leader>> {
         let start = Instant::now();
         while !self.is_ready(topic, partitions)? {
@@ -192,7 +196,7 @@ impl Admin {
                     waited: TIMEOUT,
                 });
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(POLL);
         }
         self.leaders(topic)?.ok_or_else(|| BenchError::Usage(format!("topic {topic} lost a leader while it was measured")))
     }
@@ -204,9 +208,17 @@ impl Admin {
             .with_transaction_timeout_ms(60_000)
             .with_producer_id(WireProducerId(-1))
             .with_producer_epoch(-1);
-        let answer = self.call(&request, 0, 4)?;
-        refused(ApiKey::InitProducerId, answer.error_code, None)?;
-        Ok((answer.producer_id.0, answer.producer_epoch))
+        let start = Instant::now();
+        loop {
+            let answer = self.call(&request, 0, 4)?;
+            // A broker that has just started fetches its first block of ids.
+            if answer.error_code == COORDINATOR_LOAD_IN_PROGRESS && start.elapsed() < TIMEOUT {
+                std::thread::sleep(POLL);
+                continue;
+            }
+            refused(ApiKey::InitProducerId, answer.error_code, None)?;
+            return Ok((answer.producer_id.0, answer.producer_epoch));
+        }
     }
 
     /// Names of all topics that begin with `prefix`, and how many partitions they have.
