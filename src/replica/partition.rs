@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use tracing::warn;
@@ -13,11 +14,14 @@ use tracing::warn;
 use super::fetch::Isolation;
 use super::waiters::{OffsetWaiters, Signal, Ticket};
 use crate::base::ErrorCode;
-use crate::base::ids::{BrokerId, LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerId, TimestampMs, TopicId, TopicPartition};
+use crate::base::ids::{BrokerId, LeaderEpoch, NO_LEADER_EPOCH, Offset, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::{Flush, TopicConfig};
 use crate::metadata::PartitionRegistration;
 use crate::record::validate::Validated;
-use crate::storage::{AppendError, Log, Origin, ReadPlan};
+use crate::storage::leader_epochs::EpochEnd;
+use crate::storage::producer_state::AppendOrigin;
+use crate::storage::transaction_index::AbortedTxn;
+use crate::storage::{AppendError, Log, ReadError, ReadPlan};
 
 /// Which acknowledgement a producer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,8 @@ pub struct Appended {
     pub log_append_time: TimestampMs,
     pub log_start_offset: Offset,
     pub leader_epoch: LeaderEpoch,
-    /// Where the acknowledgement has to wait: until the high watermark reaches this offset. `None` if there is nothing to wait for.
+    /// Where the acknowledgement has to wait: until the high watermark (acks=all) or the durable end (acks=1) has reached this offset.
+    /// `None` if there is nothing to wait for.
     pub commits_at: Option<Offset>,
 }
 
@@ -55,7 +60,7 @@ pub struct ReadRequest {
     pub isolation: Isolation,
 }
 
-/// What a fetch gets of one partition; the records are touched only when the plan is finished.
+/// What a fetch gets of one partition.
 pub struct PartitionRead {
     pub partition: Arc<Partition>,
     pub high_watermark: Offset,
@@ -63,9 +68,25 @@ pub struct PartitionRead {
     pub log_start_offset: Offset,
     /// The fetcher's log differs from here on: the largest epoch they have in common and where it ends.
     pub diverging: Option<EpochEnd>,
-    /// Producer and first offset of aborted transactions in what is read, by rising first offset.
-    pub aborted: Vec<(ProducerId, Offset)>,
+    /// Aborted transactions in what was read, by rising first offset; for readers at read_committed.
+    pub aborted: Vec<AbortedTxn>,
+    pub records: Bytes,
+    /// What is not in memory, and has to be loaded where blocking is allowed.
     pub plan: Option<ReadPlan>,
+    /// Bytes of records, or as many as were asked for while they are not in memory.
+    pub len: usize,
+}
+
+impl PartitionRead {
+    /// Takes the records of a plan whose bytes are in memory.
+    pub(super) fn take(&mut self, mut plan: ReadPlan, isolation: Isolation) -> Result<(), ReadError> {
+        self.records = plan.finish()?.records;
+        self.len = self.records.len();
+        if isolation == Isolation::ReadCommitted {
+            self.aborted = plan.aborted_transactions()?;
+        }
+        Ok(())
+    }
 }
 
 pub struct Partition {
@@ -79,6 +100,8 @@ struct State {
     role: Role,
     /// Producers, by the high watermark they wait for.
     committed: OffsetWaiters,
+    /// Producers that asked for this broker's disk alone (acks=1 with `flush = on-ack`), by the durable end they wait for.
+    durable: OffsetWaiters,
     /// Fetches, by the bound they wait for: high watermark and last stable offset.
     readable: OffsetWaiters,
     stable: OffsetWaiters,
@@ -113,6 +136,7 @@ impl Partition {
                 log,
                 role: Role::NotLeader { leader_epoch: NO_LEADER_EPOCH },
                 committed: OffsetWaiters::default(),
+                durable: OffsetWaiters::default(),
                 readable: OffsetWaiters::default(),
                 stable: OffsetWaiters::default(),
             };
@@ -192,6 +216,34 @@ impl Partition {
 
 /// Reading and waiting.
 impl Partition {
+    /// The code for a client whose read failed; what is not the client's doing is logged.
+    pub(super) fn read_failed(&self, error: &ReadError) -> ErrorCode {
+        if !matches!(error, ReadError::OffsetOutOfRange { .. } | ReadError::Truncated) {
+            warn!(partition = %self.name, %error, "reading failed");
+        }
+        error.code()
+    }
+
+    fn refused(&self, error: AppendError) -> ErrorCode {
+        let code = error.code();
+        if code == ErrorCode::KafkaStorageError {
+            warn!(partition = %self.name, %error, "a write was refused");
+        }
+        code
+    }
+
+    /// The flusher made more of the log durable, or its directory failed.
+    fn on_flushed(&self) {
+        let mut state = self.state.lock();
+        let mut signals = state.advance();
+        let durable_end = state.log.durable_end();
+        state.durable.reached(durable_end, &mut signals);
+        if state.log.directory().check_online().is_err() {
+            state.wake_all(&mut signals);
+        }
+        raise(state, signals);
+    }
+
     /// Decides what a fetch may read. Touches no records: that is the plan's work, outside of the lock.
     pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<PartitionRead, ErrorCode> {
         let state = self.state.lock();
@@ -206,7 +258,9 @@ impl Partition {
             log_start_offset,
             diverging: None,
             aborted: Vec::new(),
+            records: Bytes::new(),
             plan: None,
+            len: 0,
         };
         if request.offset < log_start_offset || request.offset > log.log_end_offset() {
             return Err(ErrorCode::OffsetOutOfRange);
@@ -223,12 +277,17 @@ impl Partition {
             Isolation::ReadUncommitted => high_watermark,
             Isolation::ReadCommitted => last_stable_offset,
         };
-        if request.offset < bound && (request.max_bytes > 0 || request.at_least_one_batch) {
-            let plan = log.read(request.offset, request.max_bytes, request.at_least_one_batch, bound);
-            read.plan = plan.map_err(|e| self.unreadable(e))?;
-            if let (Isolation::ReadCommitted, Some(plan)) = (request.isolation, &read.plan) {
-                read.aborted = log.aborted_transactions(plan).map_err(|e| self.unreadable(e))?;
-            }
+        if request.offset >= bound || (request.max_bytes == 0 && !request.at_least_one_batch) {
+            return Ok(read);
+        }
+        let plan = log.read(request.offset, request.max_bytes, request.at_least_one_batch, bound);
+        drop(state);
+        let mut plan = plan.map_err(|e| self.read_failed(&e))?;
+        if plan.is_resident() {
+            read.take(plan, request.isolation).map_err(|e| self.read_failed(&e))?;
+        } else {
+            read.len = plan.len().unwrap_or(request.max_bytes);
+            read.plan = Some(plan);
         }
         Ok(read)
     }
@@ -250,29 +309,27 @@ impl Partition {
         }
     }
 
-    pub fn watch_committed(&self, offset: Offset, signal: Arc<Signal>) -> Ticket {
-        self.state.lock().committed.add(offset, signal)
+    pub fn watch_acknowledged(&self, acks: Acks, offset: Offset, signal: Arc<Signal>) -> Ticket {
+        self.state.lock().acknowledgements(acks).add(offset, signal)
     }
 
-    pub fn unwatch_committed(&self, ticket: Ticket) {
-        self.state.lock().committed.remove(ticket);
+    pub fn unwatch_acknowledged(&self, acks: Acks, ticket: Ticket) {
+        self.state.lock().acknowledgements(acks).remove(ticket);
     }
 
-    /// Whether everything below `offset` is committed, as the leader of `leader_epoch` may say. A registered waiter that looks here
-    /// cannot miss a change.
-    pub fn is_committed(&self, leader_epoch: LeaderEpoch, offset: Offset) -> Result<bool, ErrorCode> {
+    /// Whether everything below `offset` may be acknowledged, as the leader of `leader_epoch` may say. A registered waiter that looks
+    /// here cannot miss a change.
+    pub fn is_acknowledged(&self, acks: Acks, leader_epoch: LeaderEpoch, offset: Offset) -> Result<bool, ErrorCode> {
         let state = self.state.lock();
         let leadership = state.role.leadership()?;
         if leadership.leader_epoch != leader_epoch {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        if state.log.high_watermark() < offset {
-            return match state.log.directory().check_online() {
-                Ok(()) => Ok(false),
-                Err(_) => Err(ErrorCode::KafkaStorageError),
-            };
+        let reached = if acks == Acks::All { state.log.high_watermark() } else { state.log.durable_end() };
+        if reached < offset {
+            return state.log.directory().check_online().map(|()| false).map_err(|_| ErrorCode::KafkaStorageError);
         }
-        match leadership.is_under_min_isr(state.min_insync_replicas()) {
+        match acks == Acks::All && leadership.is_under_min_isr(state.min_insync_replicas()) {
             true => Err(ErrorCode::NotEnoughReplicasAfterAppend),
             false => Ok(true),
         }
@@ -280,6 +337,10 @@ impl Partition {
 }
 
 impl State {
+    fn acknowledgements(&mut self, acks: Acks) -> &mut OffsetWaiters {
+        if acks == Acks::All { &mut self.committed } else { &mut self.durable }
+    }
+
     fn min_insync_replicas(&self) -> usize {
         self.log.config().min_insync_replicas.max(1) as usize
     }
@@ -305,6 +366,7 @@ impl State {
 
     fn wake_all(&mut self, signals: &mut Signals) {
         self.committed.all(signals);
+        self.durable.all(signals);
         self.readable.all(signals);
         self.stable.all(signals);
     }

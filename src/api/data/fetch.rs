@@ -61,7 +61,7 @@ pub fn handle(cx: &Context, request: FetchRequest) -> Reply<FetchResponse> {
             true => fetched,
             false => fetch::wait(&fetch.session.broker.replicas, &fetch.plan, limits, max_wait).await,
         };
-        fetch.respond(fetch::load(fetched).await, limits.isolation)
+        fetch.respond(fetch::load(fetched, limits.isolation).await, limits.isolation)
     })
 }
 
@@ -180,13 +180,13 @@ impl Fetch {
             .with_high_watermark(read.high_watermark)
             .with_last_stable_offset(read.last_stable_offset)
             .with_log_start_offset(read.log_start_offset)
-            .with_records(Some(fetch.records()));
-        if let Some((epoch, end_offset)) = read.diverging {
-            data.diverging_epoch = EpochEndOffset::default().with_epoch(epoch).with_end_offset(end_offset);
+            .with_records(Some(read.records.clone()));
+        if let Some(end) = read.diverging {
+            data.diverging_epoch = EpochEndOffset::default().with_epoch(end.epoch).with_end_offset(end.end_offset);
         }
         if isolation == Isolation::ReadCommitted {
-            let aborted = read.aborted.iter().map(|(producer_id, first_offset)| {
-                AbortedTransaction::default().with_producer_id(ProducerId(*producer_id)).with_first_offset(*first_offset)
+            let aborted = read.aborted.iter().map(|txn| {
+                AbortedTransaction::default().with_producer_id(ProducerId(txn.producer_id)).with_first_offset(txn.first_offset)
             });
             data.aborted_transactions = Some(aborted.collect());
         }

@@ -1,6 +1,6 @@
-//! The wait of a produce request for its appends to be committed; one signal for all its partitions.
+//! The wait of a produce request until its appends may be acknowledged; one signal for all its partitions.
 //!
-//! Invariants: the wait is registered before it is polled for the first time, so nothing committed meanwhile is missed; giving up leaves
+//! Invariants: the wait is registered before it is polled for the first time, so nothing that happens meanwhile is missed; giving up leaves
 //! no waiter behind.
 
 use std::sync::Arc;
@@ -8,46 +8,47 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::partition::Partition;
+use super::partition::{Acks, Partition};
 use super::waiters::{Signal, Ticket};
 use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, Offset};
 
-/// An append that is not committed yet.
-pub struct Uncommitted {
+/// An append that may not be acknowledged yet.
+pub struct Unacknowledged {
     pub partition: Arc<Partition>,
+    pub acks: Acks,
     /// Epoch in which it was appended: another one means that nobody here can tell whether it survived.
     pub leader_epoch: LeaderEpoch,
-    /// Committed once the high watermark has reached this: the offset behind the last record.
+    /// The offset behind its last record.
     pub offset: Offset,
 }
 
-pub struct CommitWait<K> {
+pub struct AcknowledgementWait<K> {
     signal: Arc<Signal>,
-    waiting: Vec<(K, Uncommitted, Ticket)>,
+    waiting: Vec<(K, Unacknowledged, Ticket)>,
 }
 
-impl<K> CommitWait<K> {
-    pub fn new(appends: Vec<(K, Uncommitted)>) -> Self {
+impl<K> AcknowledgementWait<K> {
+    pub fn new(appends: Vec<(K, Unacknowledged)>) -> Self {
         let signal = Arc::new(Signal::default());
         let waiting = appends.into_iter().map(|(key, append)| {
-            let ticket = append.partition.watch_committed(append.offset, signal.clone());
+            let ticket = append.partition.watch_acknowledged(append.acks, append.offset, signal.clone());
             (key, append, ticket)
         });
         let waiting = waiting.collect();
         Self { signal, waiting }
     }
 
-    /// Waits until everything is committed, refused, or `timeout` is over; gives the failures. The records of an append that failed here
+    /// Waits until everything is acknowledged, refused, or `timeout` is over; gives the failures. The records of an append that failed here
     /// are in the log all the same (`DelayedProduce`).
-    pub async fn committed(mut self, timeout: Duration) -> Vec<(K, ErrorCode)> {
+    pub async fn acknowledged(mut self, timeout: Duration) -> Vec<(K, ErrorCode)> {
         let deadline = Instant::now() + timeout;
         let mut failures = Vec::new();
         loop {
             let mut index = 0;
             while index < self.waiting.len() {
                 let (_, append, _) = &self.waiting[index];
-                match append.partition.is_committed(append.leader_epoch, append.offset) {
+                match append.partition.is_acknowledged(append.acks, append.leader_epoch, append.offset) {
                     Ok(false) => index += 1,
                     Ok(true) => drop(self.take(index)),
                     Err(code) => failures.push((self.take(index), code)),
@@ -67,15 +68,15 @@ impl<K> CommitWait<K> {
 
     fn take(&mut self, index: usize) -> K {
         let (key, append, ticket) = self.waiting.swap_remove(index);
-        append.partition.unwatch_committed(ticket);
+        append.partition.unwatch_acknowledged(append.acks, ticket);
         key
     }
 }
 
-impl<K> Drop for CommitWait<K> {
+impl<K> Drop for AcknowledgementWait<K> {
     fn drop(&mut self) {
         for (_, append, ticket) in &self.waiting {
-            append.partition.unwatch_committed(*ticket);
+            append.partition.unwatch_acknowledged(append.acks, *ticket);
         }
     }
 }
