@@ -21,7 +21,7 @@ use crate::record::validate::Validated;
 use crate::storage::leader_epochs::EpochEnd;
 use crate::storage::producer_state::AppendOrigin;
 use crate::storage::transaction_index::AbortedTxn;
-use crate::storage::{AppendError, Log, ReadError, ReadPlan};
+use crate::storage::{AppendError, Log, LogError, LogManager, ReadError, ReadPlan};
 
 /// Which acknowledgement a producer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,16 @@ impl PartitionRead {
     }
 }
 
+/// What [`Partition::apply`] made of the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleChange {
+    /// This broker leads it, in a new epoch.
+    Elected,
+    /// This broker leads it no longer.
+    Resigned,
+    None,
+}
+
 pub struct Partition {
     name: TopicPartition,
     topic_id: TopicId,
@@ -96,7 +106,8 @@ pub struct Partition {
 }
 
 struct State {
-    log: Log,
+    /// `None` once it was deleted or closed; then this broker does not lead either.
+    log: Option<Log>,
     role: Role,
     /// Producers, by the high watermark they wait for.
     committed: OffsetWaiters,
@@ -133,7 +144,7 @@ impl Partition {
                 }
             }));
             let state = State {
-                log,
+                log: Some(log),
                 role: Role::NotLeader { leader_epoch: NO_LEADER_EPOCH },
                 committed: OffsetWaiters::default(),
                 durable: OffsetWaiters::default(),
@@ -153,7 +164,7 @@ impl Partition {
     }
 
     /// Takes the role that the metadata gives. Waiters whose question can no longer be answered here are woken.
-    pub fn apply(&self, broker_id: BrokerId, registration: &PartitionRegistration, config: &Arc<TopicConfig>) {
+    pub fn apply(&self, broker_id: BrokerId, registration: &PartitionRegistration, config: &Arc<TopicConfig>) -> RoleChange {
         let mut state = self.state.lock();
         let leader_epoch = registration.leader_epoch;
         let flush_on_ack = match config.flush {
@@ -161,8 +172,8 @@ impl Partition {
             Flush::Background => false,
             Flush::Auto => registration.replicas.len() == 1,
         };
-        let before = state.role.leader_epoch();
-        let log = &mut state.log;
+        let (before, led) = (state.role.leader_epoch(), state.role.is_leader());
+        let Some(log) = &mut state.log else { return RoleChange::None };
         log.set_config(config.clone());
         log.set_flush_on_ack(flush_on_ack);
         if registration.leader != broker_id {
@@ -170,7 +181,7 @@ impl Partition {
         } else {
             // A leader says where its epoch begins before it serves (KIP-101): that is how followers find out where they differ.
             let end = log.log_end_offset();
-            let recorded = if before == leader_epoch { Ok(()) } else { log.assign_epoch(leader_epoch, end) };
+            let recorded = if led && before == leader_epoch { Ok(()) } else { log.assign_epoch(leader_epoch, end) };
             state.role = match recorded {
                 Ok(()) => Role::Leader(Leadership { leader_epoch, isr: registration.isr.clone(), replicas: registration.replicas.len() }),
                 Err(error) => {
@@ -180,10 +191,32 @@ impl Partition {
             };
         }
         let mut signals = state.advance();
-        if before != leader_epoch || !state.role.is_leader() {
+        let leads = state.role.is_leader();
+        if before != leader_epoch || !leads {
             state.wake_all(&mut signals);
         }
         raise(state, signals);
+        match (led, leads) {
+            (_, true) if !led || before != leader_epoch => RoleChange::Elected,
+            (true, false) => RoleChange::Resigned,
+            _ => RoleChange::None,
+        }
+    }
+
+    /// Gives the log up; whoever still asks is told that this broker does not lead.
+    pub fn delete(&self, logs: &LogManager, now: TimestampMs) -> Result<(), LogError> {
+        let mut state = self.state.lock();
+        state.role = Role::NotLeader { leader_epoch: state.role.leader_epoch() };
+        let mut signals = Signals::new();
+        state.wake_all(&mut signals);
+        let log = state.log.take();
+        raise(state, signals);
+        log.map_or(Ok(()), |log| logs.delete_log(log, now))
+    }
+
+    /// Does something to the log that has to be done under its lock; `None` if there is no log any more.
+    pub fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> T) -> Option<T> {
+        self.state.lock().log.as_mut().map(work)
     }
 
     /// Appends a producer's batch. What it gives says whether the acknowledgement has to wait.
@@ -194,14 +227,16 @@ impl Partition {
             return Err(ErrorCode::NotEnoughReplicas);
         }
         let leader_epoch = leadership.leader_epoch;
-        let appended = state.log.append_as_leader(batch, leader_epoch, AppendOrigin::Client, None, now);
+        let log = state.log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let appended = log.append_as_leader(batch, leader_epoch, AppendOrigin::Client, None, now);
         let appended = appended.map_err(|e| self.refused(e))?;
-        let signals = state.advance();
         let commits_at = appended.last_offset + 1;
+        let flush_on_ack = log.flush_on_ack();
+        let signals = state.advance();
         let acknowledged = match acks {
             Acks::None => true,
-            Acks::Leader => !state.log.flush_on_ack() || state.log.durable_end() >= commits_at,
-            Acks::All => state.log.high_watermark() >= commits_at,
+            Acks::Leader => !flush_on_ack || state.reached(Acks::Leader) >= commits_at,
+            Acks::All => state.reached(Acks::All) >= commits_at,
         };
         raise(state, signals);
         Ok(Appended {
@@ -236,9 +271,9 @@ impl Partition {
     fn on_flushed(&self) {
         let mut state = self.state.lock();
         let mut signals = state.advance();
-        let durable_end = state.log.durable_end();
+        let durable_end = state.reached(Acks::Leader);
         state.durable.reached(durable_end, &mut signals);
-        if state.log.directory().check_online().is_err() {
+        if !state.is_online() {
             state.wake_all(&mut signals);
         }
         raise(state, signals);
@@ -248,7 +283,7 @@ impl Partition {
     pub fn read(self: &Arc<Self>, request: &ReadRequest) -> Result<PartitionRead, ErrorCode> {
         let state = self.state.lock();
         state.role.check_epoch(request.current_leader_epoch)?;
-        let log = &state.log;
+        let log = state.log.as_ref().ok_or(ErrorCode::NotLeaderOrFollower)?;
         let (high_watermark, last_stable_offset) = (log.high_watermark(), log.last_stable_offset());
         let log_start_offset = log.log_start_offset();
         let mut read = PartitionRead {
@@ -294,7 +329,7 @@ impl Partition {
 
     pub fn watch_readable(&self, isolation: Isolation, signal: Arc<Signal>) -> Ticket {
         let mut state = self.state.lock();
-        let (high_watermark, last_stable_offset) = (state.log.high_watermark(), state.log.last_stable_offset());
+        let (high_watermark, last_stable_offset) = state.log.as_ref().map_or((0, 0), |l| (l.high_watermark(), l.last_stable_offset()));
         match isolation {
             Isolation::ReadUncommitted => state.readable.add(high_watermark + 1, signal),
             Isolation::ReadCommitted => state.stable.add(last_stable_offset + 1, signal),
@@ -325,9 +360,8 @@ impl Partition {
         if leadership.leader_epoch != leader_epoch {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        let reached = if acks == Acks::All { state.log.high_watermark() } else { state.log.durable_end() };
-        if reached < offset {
-            return state.log.directory().check_online().map(|()| false).map_err(|_| ErrorCode::KafkaStorageError);
+        if state.reached(acks) < offset {
+            return if state.is_online() { Ok(false) } else { Err(ErrorCode::KafkaStorageError) };
         }
         match acks == Acks::All && leadership.is_under_min_isr(state.min_insync_replicas()) {
             true => Err(ErrorCode::NotEnoughReplicasAfterAppend),
@@ -342,16 +376,23 @@ impl State {
     }
 
     fn min_insync_replicas(&self) -> usize {
-        self.log.config().min_insync_replicas.max(1) as usize
+        self.log.as_ref().map_or(1, |log| log.config().min_insync_replicas.max(1) as usize)
+    }
+
+    /// Up to where this acknowledgement may be given: the high watermark, or what is on this broker's disk.
+    fn reached(&self, acks: Acks) -> Offset {
+        let Some(log) = &self.log else { return 0 };
+        if acks == Acks::All { log.high_watermark() } else { log.durable_end() }
+    }
+
+    fn is_online(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.directory().check_online().is_ok())
     }
 
     /// Lets the high watermark follow what the in-sync replicas have, and takes the signals of those who waited for it.
     fn advance(&mut self) -> Signals {
         let mut signals = Signals::new();
-        if !self.role.is_leader() {
-            return signals;
-        }
-        let log = &mut self.log;
+        let (Role::Leader(_), Some(log)) = (&self.role, &mut self.log) else { return signals };
         // The leader is the only in-sync replica as long as no follower fetches here: its own progress is the high watermark.
         let progress = if log.flush_on_ack() { log.durable_end() } else { log.log_end_offset() };
         if !log.maybe_increment_high_watermark(progress) {
@@ -364,6 +405,7 @@ impl State {
         signals
     }
 
+    /// Everybody looks again, and finds that this broker does not lead.
     fn wake_all(&mut self, signals: &mut Signals) {
         self.committed.all(signals);
         self.durable.all(signals);

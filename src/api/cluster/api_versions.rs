@@ -15,6 +15,7 @@ use crate::api::session::{ClientSoftware, Context, Session};
 use crate::api::table::APIS;
 use crate::api::{Handled, encode};
 use crate::base::ErrorCode;
+use crate::controller::supported_features;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
 
@@ -48,12 +49,12 @@ fn response(session: &Session, version: i16) -> ApiVersionsResponse {
     }
     let image = session.broker.metadata.image();
     let name = |n: &str| StrBytes::from_string(n.to_owned());
-    let finalized = image.features().filter(|(_, level)| *level > 0).map(|(feature, level)| {
-        FinalizedFeatureKey::default().with_name(name(feature)).with_min_version_level(level).with_max_version_level(level)
+    let finalized = image.features().iter().filter(|(_, level)| **level > 0).map(|(feature, level)| {
+        FinalizedFeatureKey::default().with_name(name(feature)).with_min_version_level(*level).with_max_version_level(*level)
     });
     // Before version 4 clients fail on a feature whose range begins at 0 (KAFKA-17492).
-    let supported = crate::metadata::features::SUPPORTED.iter().filter(|f| version >= 4 || f.min > 0).map(|f| {
-        SupportedFeatureKey::default().with_name(name(f.name)).with_min_version(f.min).with_max_version(f.max)
+    let supported = supported_features().iter().filter(|(_, range)| version >= 4 || range.min > 0).map(|(feature, range)| {
+        SupportedFeatureKey::default().with_name(name(feature)).with_min_version(range.min).with_max_version(range.max)
     });
     response
         .with_finalized_features(finalized.collect())

@@ -37,8 +37,8 @@ pub fn handle(cx: &Context, request: FetchRequest) -> Reply<FetchResponse> {
     let from_follower = replica_id.0 >= 0;
     let limits = FetchLimits {
         isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-        min_bytes: request.min_bytes.clamp(0, broker.config().fetch_max_bytes) as usize,
-        max_bytes: request.max_bytes.clamp(0, broker.config().fetch_max_bytes) as usize,
+        min_bytes: request.min_bytes.clamp(0, broker.config().network.fetch_max_bytes) as usize,
+        max_bytes: request.max_bytes.clamp(0, broker.config().network.fetch_max_bytes) as usize,
     };
     let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
     let planned = broker.fetch_sessions.lock().plan(broker.clock.mono(), session_request(cx, request, from_follower));
@@ -209,8 +209,12 @@ impl Fetch {
                 leaders.push(partition.leader);
             }
         }
-        let endpoints = self.session.broker.leader_endpoints(&self.session, leaders).map(|(id, host, port, rack)| {
-            NodeEndpoint::default().with_node_id(BrokerId(id)).with_host(host).with_port(port).with_rack(rack)
+        let endpoints = super::leaders(&self.session, &image, leaders).map(|leader| {
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(leader.id))
+                .with_host(leader.host)
+                .with_port(leader.port)
+                .with_rack(leader.rack)
         });
         response.node_endpoints = endpoints.collect();
     }

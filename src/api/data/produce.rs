@@ -163,7 +163,11 @@ fn add_leader_hints(response: &mut ProduceResponse, session: &Session, version: 
             leaders.push(partition.leader);
         }
     }
-    response.node_endpoints = session.broker.leader_endpoints(session, leaders).map(|(id, host, port, rack)| {
-        NodeEndpoint::default().with_node_id(BrokerId(id)).with_host(host).with_port(port).with_rack(rack)
+    response.node_endpoints = super::leaders(session, &image, leaders).map(|leader| {
+        NodeEndpoint::default()
+            .with_node_id(BrokerId(leader.id))
+            .with_host(leader.host)
+            .with_port(leader.port)
+            .with_rack(leader.rack)
     }).collect();
 }
