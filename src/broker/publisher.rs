@@ -20,7 +20,7 @@ pub fn run(broker: &Broker, mut changes: UnboundedReceiver<MetadataChange>) {
     while let Some(change) = changes.blocking_recv() {
         publish(broker, &change);
         if first {
-            broker.replicas.put_aside_strays();
+            broker.replicas.tell_of_strays();
             first = false;
         }
     }

@@ -156,8 +156,8 @@ impl ReplicaManager {
                 log.set_config(config.clone());
                 return Ok(log);
             }
-            warn!(partition = %name, "the log found belongs to an older topic of this name; it is put aside");
-            self.logs.put_aside(log)?;
+            let path = self.logs.put_aside(log, now)?;
+            warn!(partition = %name, path = %path.display(), "the log found belongs to another topic of this name; it was put aside");
         }
         self.logs.create_log(&name, Some(id), config, now)
     }
@@ -178,13 +178,11 @@ impl ReplicaManager {
         Some(topic)
     }
 
-    /// Puts aside what was found at the start and no topic has claimed: logs of topics that were deleted while this broker was away.
-    pub fn put_aside_strays(&self) {
-        for (name, log) in std::mem::take(&mut *self.found.lock()) {
-            warn!(partition = %name, "no topic claims this log; it is put aside");
-            if let Err(error) = self.logs.put_aside(log) {
-                warn!(partition = %name, %error, "cannot put a log aside");
-            }
+    /// Tells of what was found at the start and no topic has claimed: logs of topics that were deleted while this broker was away, or
+    /// that metadata now lost once knew. They are left as they are until a topic of that name comes.
+    pub fn tell_of_strays(&self) {
+        for log in self.found.lock().values() {
+            warn!(partition = %log.partition(), path = %log.dir().display(), "no topic claims this log; it is left as it is");
         }
     }
 }

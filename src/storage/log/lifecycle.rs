@@ -124,6 +124,15 @@ impl Log {
         Ok(to)
     }
 
+    /// Renames the directory so that the log is gone but nothing of it is lost; a person decides what becomes of it. Its new path.
+    pub(in crate::storage) fn put_aside(&mut self, unique: u128) -> Result<PathBuf, LogError> {
+        self.directory().check_online()?;
+        let to = self.directory().path().join(crate::storage::names::stray_dir_name(self.partition(), unique));
+        self.shared.deleted.store(true, Ordering::Release);
+        self.home().rename(to.clone()).map_err(|error| self.error(error))?;
+        Ok(to)
+    }
+
     /// Takes segments out of the log and has their files removed later. They must not be the active one.
     pub(super) fn remove_segments(&mut self, removed: &[Arc<Segment>], now: TimestampMs) -> Result<(), LogError> {
         let due = now.saturating_add(self.config.file_delete_delay_ms);
