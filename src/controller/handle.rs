@@ -18,9 +18,10 @@ use super::broker_registration::Origin;
 use super::decision::{ApiError, Decision};
 use super::driver::{Driver, Submission, not_controller};
 use super::round::Decided;
-use super::{Controller, ControllerConfig};
+use super::Controller;
 use crate::base::disk::Disk;
 use crate::base::time::{Clock, Mono};
+use crate::config::{BrokerConfig, Settings};
 use crate::metadata::MetadataImage;
 use crate::quorum::{MetadataChange, MetadataQuorum, QuorumError, QuorumOptions, VoterNode};
 
@@ -29,7 +30,8 @@ const MAILBOX: usize = 1024;
 
 #[derive(Clone)]
 pub struct ControllerOptions {
-    pub controller: ControllerConfig,
+    /// What the node was started with; dynamic values come from the metadata itself.
+    pub settings: Arc<Settings>,
     /// Directory of the metadata log, used by nothing else.
     pub dir: PathBuf,
     /// Where other controllers reach this one.
@@ -79,7 +81,7 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
     let (end, ended) = oneshot::channel();
     let run = async move {
         let quorum_options = QuorumOptions {
-            node_id: options.controller.node_id,
+            node_id: BrokerConfig::of(&options.settings).node.node_id,
             dir: options.dir,
             node: options.node,
             max_bytes_between_snapshots: options.max_bytes_between_snapshots,
@@ -91,7 +93,7 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
         };
         let published = quorum.publish();
         if opened.send(Ok(published)).is_ok() {
-            let driver = Driver { quorum, config: options.controller, clock, mailbox, stop: stopped };
+            let driver = Driver { quorum, settings: options.settings, clock: clock.clone(), mailbox, stop: stopped };
             let _ = end.send(driver.run().await);
         }
     };
