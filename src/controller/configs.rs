@@ -18,7 +18,8 @@ use crate::base::ErrorCode;
 use crate::config::alter::{self, Alteration, Change, Op};
 use crate::config::{Overrides, Refused, Resource};
 use crate::metadata::{
-    ConfigMap, ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, MetadataImage, MetadataRecord, PartitionChange, ResourceType, TopicImage,
+    ConfigMap, ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, MetadataImage, MetadataRecord, PartitionChange, ResourceType,
+    TopicImage,
 };
 
 pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
@@ -46,8 +47,9 @@ impl Controller {
         for asked in &request.resources {
             let key = (asked.resource_type, &*asked.resource_name);
             let outcome = self.alter(draft, key, &duplicates, &mut records, |resource, settings, current| {
-                let alteration =
-                    |c: &'_ kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig| Op::of(c.config_operation);
+                let alteration = |c: &'_ kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig| {
+                    Op::of(c.config_operation)
+                };
                 let mut asks = Vec::with_capacity(asked.configs.len());
                 for config in &asked.configs {
                     asks.push(Alteration { name: &config.name, op: alteration(config)?, value: config.value.as_deref() });
@@ -70,7 +72,11 @@ impl Controller {
 
     /// # Errors
     /// POLICY_VIOLATION for more than 10,000 changes.
-    pub fn alter_configs(&mut self, draft: &MetadataImage, request: &AlterConfigsRequest) -> Result<Decision<AlterConfigsResponse>, ApiError> {
+    pub fn alter_configs(
+        &mut self,
+        draft: &MetadataImage,
+        request: &AlterConfigsRequest,
+    ) -> Result<Decision<AlterConfigsResponse>, ApiError> {
         let duplicates = duplicates(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name)));
         let mut records = Vec::new();
         let mut results = Vec::new();

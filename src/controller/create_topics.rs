@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
-use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
@@ -18,7 +18,8 @@ use super::topic_name::{self, CLUSTER_METADATA_TOPIC};
 use super::{Controller, placement};
 use crate::base::ErrorCode;
 use crate::base::ids::BrokerId;
-use crate::config::{Overrides, alter};
+use crate::config::describe::describe;
+use crate::config::{Overrides, Resource, alter};
 use crate::metadata::{ConfigResource, MetadataImage, MetadataRecord, PartitionRegistration, Replicas};
 
 impl Controller {
@@ -105,6 +106,21 @@ impl Controller {
             .with_num_partitions(partitions)
             .with_replication_factor(factor)
             .with_configs(Some(self.describe_topic(configs)))
+    }
+
+    fn describe_topic(&self, configs: &Overrides) -> Vec<CreatableTopicConfigs> {
+        let mut described: Vec<_> = describe(Resource::Topic, &self.settings, configs, |_| true)
+            .into_iter()
+            .map(|d| {
+                CreatableTopicConfigs::default()
+                    .with_name(StrBytes::from_static_str(d.name))
+                    .with_value(d.value.map(StrBytes::from_string))
+                    .with_read_only(d.read_only)
+                    .with_config_source(d.source as i8)
+            })
+            .collect();
+        described.sort_by(|a, b| a.name.cmp(&b.name));
+        described
     }
 
     fn assign(&mut self, draft: &MetadataImage, topic: &CreatableTopic) -> Result<Vec<PartitionRegistration>, ApiError> {

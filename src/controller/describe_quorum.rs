@@ -55,10 +55,7 @@ fn describe(image: &MetadataImage, quorum: &QuorumDescription, now: TimestampMs)
         let state = ReplicaState::default().with_replica_id(key.id.into()).with_replica_directory_id(key.dir);
         match quorum.leader == Some(*key) {
             // The leader is caught up with itself at any time.
-            true => state
-                .with_log_end_offset(quorum.log_end)
-                .with_last_fetch_timestamp(now)
-                .with_last_caught_up_timestamp(now),
+            true => state.with_log_end_offset(quorum.log_end).with_last_fetch_timestamp(now).with_last_caught_up_timestamp(now),
             false => state.with_log_end_offset(-1).with_last_fetch_timestamp(-1).with_last_caught_up_timestamp(-1),
         }
     });

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::Controller;
 use super::activation::activation_batch;
 use super::decision::ApiError;
 use super::round::{Decided, Round};
-use super::Controller;
 use crate::base::ErrorCode;
 use crate::base::time::{Clock, Mono};
 use crate::config::{Overrides, Settings, TopicConfig};
@@ -87,7 +87,8 @@ impl Driver {
         let mut controller = Controller::new(self.settings.clone(), seed, &self.quorum.image(), self.clock.mono());
         loop {
             self.quorum.maybe_snapshot(self.clock.mono()).await?;
-            let deadline = self.quorum.snapshot_deadline().map_or(controller.next_deadline(), |at| at.min(controller.next_deadline()));
+            let deadline =
+                self.quorum.snapshot_deadline().map_or(controller.next_deadline(), |at| at.min(controller.next_deadline()));
             let submission = tokio::select! {
                 biased;
                 _ = &mut self.stop => return Ok(End::Stop),

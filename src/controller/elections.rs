@@ -45,7 +45,9 @@ impl Controller {
                         };
                         partition_result(*index, &outcome)
                     });
-                    results.push(ReplicaElectionResult::default().with_partition_result(partitions.collect()).with_topic(topic.clone()));
+                    results.push(
+                        ReplicaElectionResult::default().with_partition_result(partitions.collect()).with_topic(topic.clone()),
+                    );
                 }
             }
             None => {
@@ -94,7 +96,9 @@ impl Controller {
             None if election == Election::Preferred => {
                 Err(ApiError::new(ErrorCode::PreferredLeaderNotAvailable, "The preferred leader was not available."))
             }
-            None => Err(ApiError::new(ErrorCode::EligibleLeadersNotAvailable, "Eligible topic partition leaders are not available.")),
+            None => {
+                Err(ApiError::new(ErrorCode::EligibleLeadersNotAvailable, "Eligible topic partition leaders are not available."))
+            }
         }
     }
 

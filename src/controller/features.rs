@@ -1,7 +1,5 @@
-//! Features: which levels this version of klamm can work with, and UpdateFeatures v0–2 (`FeatureControlManager`, KIP-584, KIP-778).
+//! UpdateFeatures: v0–2 (`FeatureControlManager`, KIP-584, KIP-778). All updates of a request, or none.
 //! v1 validate only, kinds of downgrade · v2 no results a feature
-//!
-//! A level stands in [`supported_features`] only when everything it promises is built.
 
 use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
 use kafka_protocol::messages::update_features_response::UpdatableFeatureResult;
@@ -12,19 +10,10 @@ use super::Controller;
 use super::configs::{MIN_INSYNC_REPLICAS, clear_elrs};
 use super::decision::{ApiError, Decision, code_and_text};
 use crate::base::ErrorCode;
+use crate::metadata::features::supported;
 use crate::metadata::{
     ConfigResource, ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, MetadataImage, MetadataRecord, ResourceType, VersionRange,
 };
-
-/// Features and their levels, as brokers and controllers of this version register them and ApiVersions shows them. What is absent is not
-/// supported: `group.version`, `transaction.version`, `share.version`, `streams.version` and `kraft.version` come with what they name.
-pub fn supported_features() -> &'static [(&'static str, VersionRange)] {
-    &[
-        // Kafka 4.3 supports 7 (3.3-IV3) to 30 (4.3-IV0).
-        (METADATA_VERSION, VersionRange { min: 7, max: 30 }),
-        (ELIGIBLE_LEADER_REPLICAS_VERSION, VersionRange { min: 0, max: 1 }),
-    ]
-}
 
 /// Levels of `metadata.version` that brought records or fields (`MetadataVersion.didMetadataChange`): going below one loses what they hold.
 const METADATA_CHANGED_AT: [i16; 9] = [7, 8, 11, 13, 14, 15, 17, 23, 30];
@@ -58,7 +47,8 @@ impl Controller {
         version: i16,
     ) -> Decision<UpdateFeaturesResponse> {
         let mut records = Vec::new();
-        let outcome = request.feature_updates.iter().try_for_each(|update| self.update_feature(draft, update, version, &mut records));
+        let outcome =
+            request.feature_updates.iter().try_for_each(|update| self.update_feature(draft, update, version, &mut records));
         if outcome.is_err() || request.validate_only {
             records.clear();
         }
@@ -115,11 +105,11 @@ impl Controller {
     }
 
     fn reason_not_supported(&self, draft: &MetadataImage, name: &str, level: i16) -> Option<String> {
-        let local = supported_features().iter().find(|(n, _)| *n == name).map_or(VersionRange::DISABLED, |(_, range)| *range);
-        let brokers = draft.brokers().values().map(|b| {
-            (format!("Broker {}", b.id), b.features.get(name).copied().unwrap_or(VersionRange::DISABLED))
-        });
-        let (who, range) = std::iter::once((format!("Local controller {}", self.node_id), local))
+        let brokers = draft
+            .brokers()
+            .values()
+            .map(|b| (format!("Broker {}", b.id), b.features.get(name).copied().unwrap_or(VersionRange::DISABLED)));
+        let (who, range) = std::iter::once((format!("Local controller {}", self.node_id), supported(name)))
             .chain(brokers)
             .find(|(_, range)| !range.contains(level))?;
         Some(match range {
@@ -137,7 +127,8 @@ impl Controller {
                 key: MIN_INSYNC_REPLICAS.into(),
                 value: value.map(Into::into),
             };
-            let of_brokers = draft.configs().of_type(ResourceType::Broker).filter(|(_, map)| map.contains_key(MIN_INSYNC_REPLICAS));
+            let of_brokers =
+                draft.configs().of_type(ResourceType::Broker).filter(|(_, map)| map.contains_key(MIN_INSYNC_REPLICAS));
             records.extend(of_brokers.filter(|(name, _)| !name.is_empty()).map(|(name, _)| set(name, None)));
             if !draft.configs().get(ResourceType::Broker, "").contains_key(MIN_INSYNC_REPLICAS) {
                 records.push(set("", Some(self.topic_defaults.min_insync_replicas.to_string())));

@@ -37,9 +37,7 @@ mod topic_name;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use activation::bootstrap_features;
 pub use decision::{ApiError, Decision, MAX_RECORDS_PER_USER_OP};
-pub use features::supported_features;
 pub use handle::{ControllerHandle, ControllerOptions, RunningController, StartedController, start};
 pub use topic_name::{CLUSTER_METADATA_TOPIC, validate as validate_topic_name};
 

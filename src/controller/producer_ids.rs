@@ -29,15 +29,15 @@ fn allocate(
     draft: &MetadataImage,
     request: &AllocateProducerIdsRequest,
 ) -> Result<Decision<AllocateProducerIdsResponse>, ApiError> {
-        let (broker_id, broker_epoch) = (request.broker_id.0, request.broker_epoch);
-        Controller::check_broker_epoch(draft, broker_id, broker_epoch)?;
-        let start = draft.next_producer_id();
-        let Some(next) = start.checked_add(BLOCK_SIZE.into()) else {
-            let message = "Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit";
-            return Err(ApiError::new(ErrorCode::UnknownServerError, message));
-        };
-        let record = MetadataRecord::ProducerIds { broker_id, broker_epoch, next };
-        let response =
-            AllocateProducerIdsResponse::default().with_producer_id_start(ProducerId(start)).with_producer_id_len(BLOCK_SIZE);
-        Ok(Decision::atomic(vec![record], response))
-    }
+    let (broker_id, broker_epoch) = (request.broker_id.0, request.broker_epoch);
+    Controller::check_broker_epoch(draft, broker_id, broker_epoch)?;
+    let start = draft.next_producer_id();
+    let Some(next) = start.checked_add(BLOCK_SIZE.into()) else {
+        let message = "Exhausted all producerIds as the next block's end producerId has exceeded the int64 type limit";
+        return Err(ApiError::new(ErrorCode::UnknownServerError, message));
+    };
+    let record = MetadataRecord::ProducerIds { broker_id, broker_epoch, next };
+    let response =
+        AllocateProducerIdsResponse::default().with_producer_id_start(ProducerId(start)).with_producer_id_len(BLOCK_SIZE);
+    Ok(Decision::atomic(vec![record], response))
+}
