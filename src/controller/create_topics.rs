@@ -98,7 +98,7 @@ impl Controller {
         id: uuid::Uuid,
         partitions: i32,
         factor: i16,
-        configs: &Pairs,
+        configs: &Overrides,
     ) -> CreatableTopicResult {
         CreatableTopicResult::default()
             .with_name(topic.name.clone())
