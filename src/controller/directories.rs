@@ -26,7 +26,8 @@ impl Controller {
             Err(error) => return Decision::reply(AssignReplicasToDirsResponse::default().with_error_code(error.code.code())),
         };
         let mut records = Vec::new();
-        let directories = request.directories.iter().map(|data| self.assign_directory(draft, broker, data, &mut records)).collect();
+        let directories =
+            request.directories.iter().map(|data| self.assign_directory(draft, broker, data, &mut records)).collect();
         Decision::divisible(records, AssignReplicasToDirsResponse::default().with_directories(directories))
     }
 

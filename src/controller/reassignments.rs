@@ -26,8 +26,11 @@ impl Controller {
 }
 
 fn ongoing(topic: &TopicImage, is_asked_for: impl Fn(i32) -> bool) -> Option<OngoingTopicReassignment> {
-    let partitions: Vec<_> =
-        topic.iter().filter(|(index, p)| p.is_reassigning() && is_asked_for(*index)).map(|(index, p)| describe(index, p)).collect();
+    let partitions: Vec<_> = topic
+        .iter()
+        .filter(|(index, p)| p.is_reassigning() && is_asked_for(*index))
+        .map(|(index, p)| describe(index, p))
+        .collect();
     let name = || TopicName(StrBytes::from_string(topic.name.to_string()));
     (!partitions.is_empty()).then(|| OngoingTopicReassignment::default().with_name(name()).with_partitions(partitions))
 }
