@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::Broker;
 use crate::base::ErrorCode;
-use crate::controller::{ApiError, supported_features};
+use crate::controller::ApiError;
+use crate::metadata::features::SUPPORTED;
 
 /// How long to wait before asking again when the controller cannot decide yet.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
@@ -34,11 +35,12 @@ pub struct Registration {
 /// Registers, and heartbeats until unfenced. Gives the broker's epoch.
 pub async fn join(broker: &Broker, registration: Registration) -> Result<i64, ApiError> {
     let epoch = loop {
-        let cluster_id = broker.controller.image().cluster().map(|c| c.cluster_id.to_string());
-        match broker.controller.register_local_broker(request(broker, &registration, cluster_id)).await {
+        match broker.controller.register_local_broker(request(broker, &registration)).await {
             Ok(response) => match ErrorCode::try_from_code(response.error_code) {
                 None => break response.broker_epoch,
-                Some(code) if !code.is_retriable() => return Err(ApiError::new(code, "the controller refused to register this broker")),
+                Some(code) if !code.is_retriable() => {
+                    return Err(ApiError::new(code, "the controller refused to register this broker"));
+                }
                 Some(_) => {}
             },
             Err(error) if error.code != ErrorCode::NotController => return Err(error),
@@ -67,7 +69,9 @@ pub async fn keep_alive(broker: Arc<Broker>, epoch: i64, stop: CancellationToken
             () = tokio::time::sleep(interval) => {}
         }
         match heartbeat(&broker, epoch, false).await {
-            Ok(beat) if beat.is_fenced && !fenced => warn!("this broker is fenced: the controller had not heard of it for too long"),
+            Ok(beat) if beat.is_fenced && !fenced => {
+                warn!("this broker is fenced: the controller had not heard of it for too long")
+            }
             Ok(beat) if !beat.is_fenced && fenced => info!("this broker is unfenced again"),
             Ok(_) => {}
             Err(error) => warn!(error = ?error, "the controller did not take a heartbeat"),
@@ -94,17 +98,17 @@ async fn heartbeat(broker: &Broker, epoch: i64, want_shut_down: bool) -> Result<
     }
 }
 
-fn request(broker: &Broker, registration: &Registration, cluster_id: Option<String>) -> BrokerRegistrationRequest {
+fn request(broker: &Broker, registration: &Registration) -> BrokerRegistrationRequest {
     let text = |t: &str| StrBytes::from_string(t.to_owned());
     let listeners = registration.listeners.iter().map(|(name, host, port)| {
         Listener::default().with_name(text(name)).with_host(text(host)).with_port(*port).with_security_protocol(0)
     });
-    let features = supported_features().iter().map(|(name, range)| {
-        Feature::default().with_name(text(name)).with_min_supported_version(range.min).with_max_supported_version(range.max)
-    });
+    let features = SUPPORTED
+        .iter()
+        .map(|f| Feature::default().with_name(text(f.name)).with_min_supported_version(f.min).with_max_supported_version(f.max));
     BrokerRegistrationRequest::default()
         .with_broker_id(BrokerId(broker.id))
-        .with_cluster_id(text(cluster_id.as_deref().unwrap_or_default()))
+        .with_cluster_id(text(broker.replicas.logs.cluster_id()))
         .with_incarnation_id(registration.incarnation_id)
         .with_listeners(listeners.collect())
         .with_features(features.collect())

@@ -25,6 +25,7 @@ pub(super) type Submission = Box<dyn FnOnce(&mut Controller, &MetadataImage, &Me
 pub(super) struct Driver {
     pub quorum: MetadataQuorum,
     pub settings: Arc<Settings>,
+    pub cluster_id: Uuid,
     pub clock: Clock,
     pub mailbox: mpsc::Receiver<Submission>,
     pub stop: oneshot::Receiver<()>,
@@ -70,7 +71,7 @@ impl Driver {
     /// Becomes the active controller; false if another node was faster.
     async fn claim(&mut self, image: &MetadataImage) -> Result<bool, QuorumError> {
         let min_isr = TopicConfig::resolve(&self.settings, &Overrides::new()).min_insync_replicas;
-        let batch = activation_batch(image, self.quorum.key().id, Uuid::new_v4(), min_isr, self.clock.wall_ms());
+        let batch = activation_batch(image, self.quorum.key().id, self.cluster_id, min_isr, self.clock.wall_ms());
         let epoch = batch.claim_epoch;
         match self.quorum.propose(batch).await {
             Ok(Applied::Ok { offset }) => {

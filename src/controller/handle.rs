@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
     UnregisterBrokerRequest, UnregisterBrokerResponse, UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use super::Controller;
 use super::broker_registration::Origin;
@@ -38,6 +39,8 @@ const MAILBOX: usize = 1024;
 pub struct ControllerOptions {
     /// What the node was started with; dynamic values come from the metadata itself.
     pub settings: Arc<Settings>,
+    /// The id a new cluster gets: the one that this node's log directories are marked with.
+    pub cluster_id: Uuid,
     /// Directory of the metadata log, used by nothing else.
     pub dir: PathBuf,
     /// Where other controllers reach this one.
@@ -100,7 +103,8 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
         };
         let published = quorum.publish();
         if opened.send(Ok(published)).is_ok() {
-            let driver = Driver { quorum, settings: options.settings, clock, mailbox, stop: stopped };
+            let driver =
+                Driver { quorum, settings: options.settings, cluster_id: options.cluster_id, clock, mailbox, stop: stopped };
             let _ = end.send(driver.run().await);
         }
     };

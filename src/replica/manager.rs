@@ -178,6 +178,14 @@ impl ReplicaManager {
         Some(topic)
     }
 
+    /// Closes every log in order, when nothing is appended any more; true if all are proven clean.
+    pub fn close(&self, broker_epoch: i64) -> bool {
+        let hosted = self.topics().into_iter().flat_map(|topic| topic.partitions()).flatten();
+        let found = std::mem::take(&mut *self.found.lock()).into_values();
+        let logs: Vec<_> = hosted.filter_map(|partition| partition.take_log()).chain(found).map(Mutex::new).collect();
+        self.logs.shutdown(&logs, |log| log.lock().close(), Some(broker_epoch))
+    }
+
     /// Tells of what was found at the start and no topic has claimed: logs of topics that were deleted while this broker was away, or
     /// that metadata now lost once knew. They are left as they are until a topic of that name comes.
     pub fn tell_of_strays(&self) {

@@ -121,7 +121,9 @@ struct State {
 #[derive(Clone, Debug)]
 enum Role {
     /// Not told yet, or led by nobody or another broker.
-    NotLeader { leader_epoch: LeaderEpoch },
+    NotLeader {
+        leader_epoch: LeaderEpoch,
+    },
     Leader(Leadership),
 }
 
@@ -183,7 +185,11 @@ impl Partition {
             let end = log.log_end_offset();
             let recorded = if led && before == leader_epoch { Ok(()) } else { log.assign_epoch(leader_epoch, end) };
             state.role = match recorded {
-                Ok(()) => Role::Leader(Leadership { leader_epoch, isr: registration.isr.clone(), replicas: registration.replicas.len() }),
+                Ok(()) => Role::Leader(Leadership {
+                    leader_epoch,
+                    isr: registration.isr.clone(),
+                    replicas: registration.replicas.len(),
+                }),
                 Err(error) => {
                     warn!(partition = %self.name, %error, "cannot lead: the leader epoch could not be recorded");
                     Role::NotLeader { leader_epoch }
@@ -205,13 +211,18 @@ impl Partition {
 
     /// Gives the log up; whoever still asks is told that this broker does not lead.
     pub fn delete(&self, logs: &LogManager, now: TimestampMs) -> Result<(), LogError> {
+        self.take_log().map_or(Ok(()), |log| logs.delete_log(log, now))
+    }
+
+    /// Takes the log away to close it; whoever still asks is told that this broker does not lead.
+    pub fn take_log(&self) -> Option<Log> {
         let mut state = self.state.lock();
         state.role = Role::NotLeader { leader_epoch: state.role.leader_epoch() };
         let mut signals = Signals::new();
         state.wake_all(&mut signals);
         let log = state.log.take();
         raise(state, signals);
-        log.map_or(Ok(()), |log| logs.delete_log(log, now))
+        log
     }
 
     /// Does something to the log that has to be done under its lock; `None` if there is no log any more.
@@ -329,7 +340,8 @@ impl Partition {
 
     pub fn watch_readable(&self, isolation: Isolation, signal: Arc<Signal>) -> Ticket {
         let mut state = self.state.lock();
-        let (high_watermark, last_stable_offset) = state.log.as_ref().map_or((0, 0), |l| (l.high_watermark(), l.last_stable_offset()));
+        let (high_watermark, last_stable_offset) =
+            state.log.as_ref().map_or((0, 0), |l| (l.high_watermark(), l.last_stable_offset()));
         match isolation {
             Isolation::ReadUncommitted => state.readable.add(high_watermark + 1, signal),
             Isolation::ReadCommitted => state.stable.add(last_stable_offset + 1, signal),

@@ -15,7 +15,7 @@ use crate::api::session::{ClientSoftware, Context, Session};
 use crate::api::table::APIS;
 use crate::api::{Handled, encode};
 use crate::base::ErrorCode;
-use crate::controller::supported_features;
+use crate::metadata::features::SUPPORTED;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
 
@@ -40,22 +40,23 @@ pub fn unsupported_version(session: &Arc<Session>, header: &RequestHeader, outbo
 }
 
 fn response(session: &Session, version: i16) -> ApiVersionsResponse {
-    let keys = APIS.iter().map(|api| {
-        ApiVersion::default().with_api_key(api.key).with_min_version(api.advertised_min).with_max_version(api.max)
-    });
+    let keys = APIS
+        .iter()
+        .map(|api| ApiVersion::default().with_api_key(api.key).with_min_version(api.advertised_min).with_max_version(api.max));
     let response = ApiVersionsResponse::default().with_api_keys(keys.collect());
     if version < 3 {
         return response;
     }
     let image = session.broker.metadata.image();
     let name = |n: &str| StrBytes::from_string(n.to_owned());
-    let finalized = image.features().iter().filter(|(_, level)| **level > 0).map(|(feature, level)| {
-        FinalizedFeatureKey::default().with_name(name(feature)).with_min_version_level(*level).with_max_version_level(*level)
+    let finalized = image.features().filter(|(_, level)| *level > 0).map(|(feature, level)| {
+        FinalizedFeatureKey::default().with_name(name(feature)).with_min_version_level(level).with_max_version_level(level)
     });
     // Before version 4 clients fail on a feature whose range begins at 0 (KAFKA-17492).
-    let supported = supported_features().iter().filter(|(_, range)| version >= 4 || range.min > 0).map(|(feature, range)| {
-        SupportedFeatureKey::default().with_name(name(feature)).with_min_version(range.min).with_max_version(range.max)
-    });
+    let supported = SUPPORTED
+        .iter()
+        .filter(|f| version >= 4 || f.min > 0)
+        .map(|f| SupportedFeatureKey::default().with_name(name(f.name)).with_min_version(f.min).with_max_version(f.max));
     response
         .with_finalized_features(finalized.collect())
         .with_supported_features(supported.collect())

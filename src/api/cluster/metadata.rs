@@ -91,10 +91,8 @@ impl Answer {
         let image = session.broker.metadata.image();
         let alive = session.broker.endpoints.alive(&image, &session.listener, session.local);
         let brokers = alive.into_iter().map(|broker| {
-            let response = MetadataResponseBroker::default()
-                .with_node_id(BrokerId(broker.id))
-                .with_host(broker.host)
-                .with_port(broker.port);
+            let response =
+                MetadataResponseBroker::default().with_node_id(BrokerId(broker.id)).with_host(broker.host).with_port(broker.port);
             if self.version >= 1 { response.with_rack(broker.rack) } else { response }
         });
         let brokers: Vec<_> = brokers.collect();

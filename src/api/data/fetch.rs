@@ -118,7 +118,8 @@ struct Fetch {
 impl Fetch {
     fn respond(&self, fetched: Vec<PartitionFetch>, isolation: Isolation) -> FetchResponse {
         let broker = &self.session.broker;
-        let fetched: Vec<PartitionFetch> = fetched.into_iter().zip(&self.plan.partitions).map(|(f, p)| self.refuse_zstd(f, p)).collect();
+        let fetched: Vec<PartitionFetch> =
+            fetched.into_iter().zip(&self.plan.partitions).map(|(f, p)| self.refuse_zstd(f, p)).collect();
         let outcomes: Vec<Outcome> = fetched.iter().map(outcome).collect();
         let selected = broker.fetch_sessions.lock().select(broker.clock.mono(), &self.plan, &outcomes, || broker.random_i32());
         let selection = match selected {

@@ -140,9 +140,13 @@ fn refuse(response: &mut PartitionProduceResponse, code: ErrorCode, refusal: Opt
     response.log_start_offset = -1;
     let Some(refusal) = refusal else { return };
     let text = |message: std::borrow::Cow<'static, str>| Some(StrBytes::from_string(message.into_owned()));
-    response.record_errors = refusal.record_errors.into_iter().map(|e| {
-        BatchIndexAndErrorMessage::default().with_batch_index(e.batch_index).with_batch_index_error_message(text(e.message))
-    }).collect();
+    response.record_errors = refusal
+        .record_errors
+        .into_iter()
+        .map(|e| {
+            BatchIndexAndErrorMessage::default().with_batch_index(e.batch_index).with_batch_index_error_message(text(e.message))
+        })
+        .collect();
     response.error_message = text(refusal.message).filter(|t| !t.is_empty());
 }
 
@@ -163,11 +167,13 @@ fn add_leader_hints(response: &mut ProduceResponse, session: &Session, version: 
             leaders.push(partition.leader);
         }
     }
-    response.node_endpoints = super::leaders(session, &image, leaders).map(|leader| {
-        NodeEndpoint::default()
-            .with_node_id(BrokerId(leader.id))
-            .with_host(leader.host)
-            .with_port(leader.port)
-            .with_rack(leader.rack)
-    }).collect();
+    response.node_endpoints = super::leaders(session, &image, leaders)
+        .map(|leader| {
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(leader.id))
+                .with_host(leader.host)
+                .with_port(leader.port)
+                .with_rack(leader.rack)
+        })
+        .collect();
 }

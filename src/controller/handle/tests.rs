@@ -15,6 +15,7 @@ use crate::controller::testing;
 async fn open(dir: &Path) -> StartedController {
     let options = ControllerOptions {
         settings: testing::settings(""),
+        cluster_id: uuid::Uuid::from_u128(7000),
         dir: dir.join("metadata"),
         node: VoterNode::default(),
         max_bytes_between_snapshots: 20 << 20,
