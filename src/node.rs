@@ -130,6 +130,7 @@ impl Node {
             fetch_sessions: Mutex::new(FetchSessionCache::new(
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
             )),
+            producer_ids: Default::default(),
         });
         let publisher = spawn_thread("metadata-publisher", {
             let broker = broker.clone();

@@ -56,8 +56,13 @@ macro_rules! first {
 apis! {
     Produce(ProduceRequest) 3..=13 => data::produce [advertised from 0];
     Fetch(FetchRequest) 4..=18 => data::fetch [slices: data::fetch::announce];
+    ListOffsets(ListOffsetsRequest) 1..=11 => data::list_offsets;
     Metadata(MetadataRequest) 0..=13 => cluster::metadata;
     ApiVersions(ApiVersionsRequest) 0..=4 => cluster::api_versions;
+    DeleteRecords(DeleteRecordsRequest) 0..=2 => data::delete_records;
+    InitProducerId(InitProducerIdRequest) 0..=5 => data::init_producer_id;
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) 2..=4 => data::offset_for_leader_epoch;
+    DescribeProducers(DescribeProducersRequest) 0..=0 => data::describe_producers;
 }
 
 /// The row of an api key.

@@ -7,6 +7,7 @@ pub mod effective;
 pub mod endpoints;
 pub mod lifecycle;
 pub mod metadata_cache;
+pub mod producer_ids;
 pub mod publisher;
 pub mod topics;
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use self::effective::Effective;
 use self::endpoints::Endpoints;
 use self::metadata_cache::MetadataCache;
+use self::producer_ids::ProducerIds;
 use crate::base::ids::BrokerId;
 use crate::base::time::Clock;
 use crate::config::BrokerConfig;
@@ -35,6 +37,7 @@ pub struct Broker {
     pub controller: ControllerHandle,
     pub replicas: ReplicaManager,
     pub fetch_sessions: Mutex<FetchSessionCache>,
+    pub producer_ids: ProducerIds,
 }
 
 impl Broker {

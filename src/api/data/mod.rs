@@ -1,6 +1,11 @@
 //! The data path: produce, fetch, and what is asked about offsets and logs.
 
+pub mod delete_records;
+pub mod describe_producers;
 pub mod fetch;
+pub mod init_producer_id;
+pub mod list_offsets;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 
 use super::session::Session;
