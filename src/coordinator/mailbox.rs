@@ -124,7 +124,7 @@ mod tests {
         let mut answers: Vec<_> = (0..MAILBOX + 2).map(|_| mailbox.submit(Ask::Read)).collect();
         let (mut last, mut first_outside) = (answers.pop().unwrap(), answers.pop().unwrap());
         assert!(last.queued.is_some() && first_outside.queued.is_some());
-        receiver.try_recv().ok().expect("the mailbox is full");
+        assert!(receiver.try_recv().is_ok(), "the mailbox is full");
         assert!((&mut last).now_or_never().is_none());
         assert!(last.queued.is_some(), "the room is for the one before");
         assert!((&mut first_outside).now_or_never().is_none());

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use crate::base::ErrorCode;
@@ -19,6 +19,9 @@ pub struct MemoryLog {
     max_batch_bytes: usize,
     state: Mutex<State>,
     committed: watch::Sender<Result<Offset, ErrorCode>>,
+    /// Whether reads wait, so that a test can hold up a load.
+    reads_wait: Mutex<bool>,
+    reads_go_on: Condvar,
 }
 
 struct State {
@@ -29,8 +32,6 @@ struct State {
     commits_at_once: bool,
     /// Answers of the next appends.
     refusals: VecDeque<ErrorCode>,
-    /// Held by reads, so that a test can stop a load.
-    reads: Arc<Mutex<()>>,
     appends: usize,
 }
 
@@ -60,10 +61,11 @@ impl MemoryLog {
                 leader_epoch: 1,
                 commits_at_once: true,
                 refusals: VecDeque::new(),
-                reads: Arc::default(),
                 appends: 0,
             }),
             committed: watch::Sender::new(Ok(end)),
+            reads_wait: Mutex::new(false),
+            reads_go_on: Condvar::new(),
         })
     }
 
@@ -97,9 +99,14 @@ impl MemoryLog {
         let _ = self.committed.send_replace(Err(ErrorCode::NotLeaderOrFollower));
     }
 
-    /// While this is locked, reads wait.
-    pub fn reads(&self) -> Arc<Mutex<()>> {
-        self.state.lock().reads.clone()
+    /// Reads wait until told otherwise.
+    pub fn hold_reads(&self) {
+        *self.reads_wait.lock() = true;
+    }
+
+    pub fn release_reads(&self) {
+        *self.reads_wait.lock() = false;
+        self.reads_go_on.notify_all();
     }
 }
 
@@ -159,8 +166,7 @@ impl CoordinatorLog for MemoryLog {
     }
 
     fn read_log(&self, from: Offset, _max_bytes: usize) -> Result<Bytes, ErrorCode> {
-        let reads = self.reads();
-        let _reading = reads.lock();
+        self.reads_go_on.wait_while(&mut self.reads_wait.lock(), |wait| *wait);
         let state = self.state.lock();
         let next = |batch: &&Bytes| BatchHeader::parse(batch).expect("logs hold batches").next_offset() > from;
         Ok(state.batches.iter().find(next).cloned().unwrap_or_default())

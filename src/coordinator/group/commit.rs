@@ -221,6 +221,7 @@ impl GroupShard {
         if !fits(at, records.iter()) {
             return Effects::reply(id, refuse_transactional_commit(request, ErrorCode::InvalidCommitOffsetSize).into());
         }
+        self.schedule_expiry_check(at);
         let producer = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
         Effects { write: Write::Transactional { producer, records }, replies: vec![(id, response.into())] }
     }

@@ -6,14 +6,14 @@ use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::base::ErrorCode;
-use crate::coordinator::shard::{Effects, RequestId, Write};
+use crate::coordinator::shard::{At, Effects, RequestId, Write};
 
 use super::record::Record;
 use super::request::{DeletedTopic, GroupResponse};
 use super::shard::{Group, GroupShard};
 
 impl GroupShard {
-    pub(super) fn delete_offsets(&mut self, id: RequestId, request: &OffsetDeleteRequest) -> Effects<Self> {
+    pub(super) fn delete_offsets(&mut self, at: &At, id: RequestId, request: &OffsetDeleteRequest) -> Effects<Self> {
         let group_id = &request.group_id.0;
         let group = match self.groups.get(group_id) {
             None => Err(ErrorCode::GroupIdNotFound),
@@ -44,6 +44,8 @@ impl GroupShard {
             OffsetDeleteResponseTopic::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
         });
         let response = OffsetDeleteResponse::default().with_topics(topics.collect());
+        // A group that loses its last offset may go, too.
+        self.schedule_expiry_check(at);
         Effects { write: Write::Records(records), replies: vec![(id, response.into())] }
     }
 
@@ -80,13 +82,17 @@ impl GroupShard {
     }
 
     /// Offsets of topics that are gone mean nothing any more, and would be wrong for a new topic of the same name.
-    pub(super) fn topics_deleted(&mut self, id: RequestId, deleted: &[DeletedTopic]) -> Effects<Self> {
+    pub(super) fn topics_deleted(&mut self, at: &At, id: RequestId, deleted: &[DeletedTopic]) -> Effects<Self> {
         let is_gone = |topic: &StrBytes, topic_id: uuid::Uuid| {
             deleted.iter().any(|gone| gone.name == *topic && (topic_id.is_nil() || topic_id == gone.id))
         };
         let committed = self.offsets.committed().iter().chain(self.offsets.pending());
         let gone = committed.filter(|(_, topic, _, committed)| is_gone(topic, committed.value.topic_id));
         let tombstones = gone.map(|(group, topic, partition, _)| Record::offset_tombstone(group, topic, partition));
-        Effects { write: Write::Records(tombstones.collect()), replies: vec![(id, GroupResponse::Done(()))] }
+        let records: Vec<_> = tombstones.collect();
+        if !records.is_empty() {
+            self.schedule_expiry_check(at);
+        }
+        Effects { write: Write::Records(records), replies: vec![(id, GroupResponse::Done(()))] }
     }
 }

@@ -110,6 +110,11 @@ impl GroupShard {
         self.schedule_expiry_at(at, if expire_timestamp == NO_TIMESTAMP { default } else { expire_timestamp });
     }
 
+    /// Something may expire earlier than was known.
+    pub(super) fn schedule_expiry_check(&mut self, at: &At) {
+        self.schedule_expiry_at(at, at.wall_ms);
+    }
+
     fn schedule_expiry_at(&mut self, at: &At, wall_ms: TimestampMs) {
         let delay_ms = wall_ms.saturating_sub(at.wall_ms).max(self.config.offsets_retention_check_interval_ms);
         self.timers.schedule_no_later(Timer::Expiry, at.now + Duration::from_millis(delay_ms.max(0) as u64));
@@ -119,7 +124,7 @@ impl GroupShard {
         self.config = config;
         if !self.groups.is_empty() {
             // The retention may have become shorter.
-            self.schedule_expiry_at(at, at.wall_ms);
+            self.schedule_expiry_check(at);
         }
         Effects::reply(id, GroupResponse::Done(()))
     }

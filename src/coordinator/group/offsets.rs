@@ -5,7 +5,7 @@
 //! - an offset committed by a transaction replaces another only if its record lies later in the log, so that replaying a log from which
 //!   compaction took records gives the same (`OffsetMetadataManager.replayEndTransactionMarker`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::protocol::StrBytes;
 
@@ -89,7 +89,7 @@ pub struct Offsets {
     committed: ByPartition<Committed>,
     /// By the producer whose transaction is open (KIP-98).
     pending: BTreeMap<ProducerId, ByPartition<Committed>>,
-    open: ByPartition<Vec<ProducerId>>,
+    open: ByPartition<BTreeSet<ProducerId>>,
 }
 
 impl Offsets {
@@ -122,9 +122,8 @@ impl Offsets {
         let committed = Committed { value, record_offset: position.offset };
         let Some(producer) = position.transaction else { return self.committed.put(key, committed) };
         match self.open.get_mut(&key) {
-            Some(producers) if producers.contains(&producer) => {}
-            Some(producers) => producers.push(producer),
-            None => self.open.put(key.clone(), vec![producer]),
+            Some(producers) => drop(producers.insert(producer)),
+            None => self.open.put(key.clone(), BTreeSet::from([producer])),
         }
         self.pending.entry(producer).or_default().put(key, committed);
     }
@@ -133,8 +132,10 @@ impl Offsets {
     fn remove(&mut self, key: &OffsetCommitKey) {
         self.committed.remove(key);
         for producer in self.open.remove(key).unwrap_or_default() {
-            if let Some(pending) = self.pending.get_mut(&producer) {
-                pending.remove(key);
+            let pending = self.pending.get_mut(&producer).expect("open names what is pending");
+            pending.remove(key);
+            if pending.groups.is_empty() {
+                self.pending.remove(&producer);
             }
         }
     }
@@ -143,7 +144,7 @@ impl Offsets {
         let Some(pending) = self.pending.remove(&producer) else { return };
         for (key, committed) in pending.into_iter() {
             let producers = self.open.get_mut(&key).expect("open names what is pending");
-            producers.retain(|p| *p != producer);
+            producers.remove(&producer);
             if producers.is_empty() {
                 self.open.remove(&key);
             }

@@ -218,7 +218,7 @@ impl Shard for GroupShard {
             GroupRequest::OffsetFetch { request, require_stable } => {
                 Effects::reply(id, self.fetch_offsets(&request, require_stable).into())
             }
-            GroupRequest::OffsetDelete(request) => self.delete_offsets(id, &request),
+            GroupRequest::OffsetDelete(request) => self.delete_offsets(at, id, &request),
             GroupRequest::Describe { groups, version } => Effects::reply(id, self.describe(&groups, version).into()),
             GroupRequest::List { states, types } => Effects::reply(id, self.list(&states, &types).into()),
             GroupRequest::Delete(groups) => self.delete_groups(id, &groups),
@@ -226,7 +226,7 @@ impl Shard for GroupShard {
                 write: Write::Marker { producer, coordinator_epoch, result },
                 replies: vec![(id, GroupResponse::Done(()))],
             },
-            GroupRequest::TopicsDeleted(topics) => self.topics_deleted(id, &topics),
+            GroupRequest::TopicsDeleted(topics) => self.topics_deleted(at, id, &topics),
             GroupRequest::Reconfigure(config) => self.reconfigure(at, id, config),
         }
     }

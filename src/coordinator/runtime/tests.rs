@@ -187,14 +187,13 @@ async fn while_it_loads_it_says_so_unless_the_request_can_wait() {
     let former = Running::on(MemoryLog::new());
     former.ask(Ask::Add("a")).await.unwrap();
     let log = MemoryLog::of(former.log.batches());
-    let reads = log.reads();
-    let held = reads.lock();
+    log.hold_reads();
     let running = Running::on(log);
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
     let mut patient = running.mailbox.submit_patiently(Ask::Read);
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
     assert!((&mut patient).now_or_never().is_none());
-    drop(held);
+    running.log.release_reads();
     assert_eq!(patient.await, words(&["a"]));
 }
 

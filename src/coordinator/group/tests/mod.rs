@@ -68,7 +68,7 @@ pub fn text(s: &str) -> StrBytes {
 #[derive(Clone, Debug)]
 pub enum Entry {
     Record(Position, Record),
-    End(i64, TransactionResult),
+    End(Offset, i64, TransactionResult),
 }
 
 /// A shard with its log and its clients.
@@ -126,7 +126,7 @@ impl World {
             Write::Records(records) => self.append(None, records),
             Write::Transactional { producer, records } => self.append(Some(producer.id), records),
             Write::Marker { producer, result, .. } => {
-                self.log.push(Entry::End(producer.id, result));
+                self.log.push(Entry::End(self.next_offset, producer.id, result));
                 self.next_offset += 1;
                 self.shard.replay_end_transaction(producer.id, result);
             }
@@ -191,11 +191,11 @@ impl World {
     pub fn rewrite(&mut self) {
         let live = self.shard.live();
         let start = live.keep_from.unwrap_or(self.next_offset).min(self.next_offset);
-        let mut offset = 0;
-        let kept = self.log.drain(..).filter(|entry| {
-            offset = if let Entry::Record(position, _) = entry { position.offset } else { offset + 1 };
-            offset >= start
-        });
+        let offset = |entry: &Entry| match entry {
+            Entry::Record(position, _) => position.offset,
+            Entry::End(offset, ..) => *offset,
+        };
+        let kept = self.log.drain(..).filter(|entry| offset(entry) >= start);
         self.log = kept.collect();
         self.append(None, live.records);
     }
@@ -367,9 +367,9 @@ impl World {
         }
     }
 
+    /// Ids begin with the name of the client or instance.
     fn name_of(&self, id: &str) -> String {
-        let known = self.ids.iter().find(|(_, known)| known.as_str() == id);
-        known.map_or_else(|| if id.is_empty() { "nobody".into() } else { "somebody".into() }, |(name, _)| name.clone())
+        id.split_once('-').map_or("nobody", |(name, _)| name).to_owned()
     }
 
     fn names<'a>(&self, ids: impl Iterator<Item = &'a StrBytes>) -> String {
@@ -451,7 +451,7 @@ impl World {
             GroupResponse::Delete(results) => error(results[0].error_code),
             GroupResponse::Done(()) => "done".into(),
         };
-        format!("{who}: {told}")
+        format!("{who}: {}", told.trim_end()).trim_end().to_owned()
     }
 }
 
@@ -460,7 +460,7 @@ pub fn replay(shard: &mut GroupShard, log: &[Entry]) {
     for entry in log {
         match entry.clone() {
             Entry::Record(position, record) => shard.replay(position, record),
-            Entry::End(producer, result) => shard.replay_end_transaction(producer, result),
+            Entry::End(_, producer, result) => shard.replay_end_transaction(producer, result),
         }
     }
 }
