@@ -502,6 +502,11 @@ impl ClassicGroup {
         if matches!(self.state, State::Stable | State::CompletingRebalance) && self.protocol_name.is_some() {
             assert_eq!(self.protocol_name.as_ref().and_then(|name| supported.get(name)), Some(&self.members.len()));
         }
+    }
+
+    /// In a log that only this coordinator wrote, the record of a group at rest says what the group is.
+    #[cfg(test)]
+    pub fn assert_is_stored(&self) {
         if self.state == State::Empty && self.generation > 0 {
             let stored = self.stored.as_ref().expect("a group that had members has a record");
             assert_eq!((stored.generation, stored.members.len()), (self.generation, 0), "an empty group is what its record says");

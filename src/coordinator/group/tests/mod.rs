@@ -87,6 +87,8 @@ pub struct World {
     pub ids: BTreeMap<String, StrBytes>,
     pub generations: BTreeMap<String, i32>,
     group: StrBytes,
+    /// Somebody else wrote into the log, too.
+    pub has_foreign_records: bool,
 }
 
 impl World {
@@ -105,6 +107,7 @@ impl World {
             ids: BTreeMap::new(),
             generations: BTreeMap::new(),
             group: text("g"),
+            has_foreign_records: false,
         }
     }
 
@@ -138,6 +141,9 @@ impl World {
         }
         for Group::Classic(group) in self.shard.groups.values() {
             group.assert_invariants();
+            if !self.has_foreign_records {
+                group.assert_is_stored();
+            }
         }
     }
 
