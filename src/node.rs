@@ -20,12 +20,14 @@ use uuid::Uuid;
 use crate::base::disk::{Disk, RealDisk};
 use crate::base::time::Clock;
 use crate::broker::effective::Effective;
+use crate::broker::groups::group_config;
 use crate::broker::endpoints::{Endpoints, registered_host};
 use crate::broker::lifecycle::{self, Registration};
 use crate::broker::{Broker, background, publisher};
 use crate::config::listeners::Listener as ListenerAddress;
 use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
 use crate::controller::{self, ApiError, ControllerOptions, RunningController};
+use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::metadata::uuid64;
 use crate::quorum::{QuorumError, VoterNode};
 use crate::replica::fetch_session::FetchSessionCache;
@@ -131,10 +133,16 @@ impl Node {
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
             )),
             producer_ids: Default::default(),
+            groups: GroupCoordinator::new(group_config(&config), clock.clone()),
         });
         let publisher = spawn_thread("metadata-publisher", {
             let broker = broker.clone();
-            move || publisher::run(&broker, started.changes)
+            // Shards of coordinators are tasks: they are spawned from this thread onto the node's runtime.
+            let runtime = tokio::runtime::Handle::current();
+            move || {
+                let _on_runtime = runtime.enter();
+                publisher::run(&broker, started.changes)
+            }
         })?;
 
         let listeners = bound.iter().zip(&advertised).map(|(listener, advertised)| {
@@ -212,6 +220,7 @@ impl Node {
         if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {
             warn!(left = self.tasks.len(), "connections were still busy at the end of shutdown.timeout.ms; they are cut off");
         }
+        self.broker.groups.shutdown();
         drop(self.upkeep.stop);
         let (upkeep, broker, epoch) = (self.upkeep.thread.take(), self.broker.clone(), self.epoch);
         let closing = tokio::task::spawn_blocking(move || {

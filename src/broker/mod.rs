@@ -5,6 +5,7 @@
 pub mod background;
 pub mod effective;
 pub mod endpoints;
+pub mod groups;
 pub mod lifecycle;
 pub mod metadata_cache;
 pub mod producer_ids;
@@ -25,6 +26,7 @@ use crate::base::ids::BrokerId;
 use crate::base::time::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
+use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
 
@@ -38,6 +40,7 @@ pub struct Broker {
     pub replicas: ReplicaManager,
     pub fetch_sessions: Mutex<FetchSessionCache>,
     pub producer_ids: ProducerIds,
+    pub groups: GroupCoordinator,
 }
 
 impl Broker {

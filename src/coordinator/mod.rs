@@ -18,6 +18,7 @@ pub mod log;
 pub mod loader;
 pub mod mailbox;
 pub mod parked;
+pub mod partition_log;
 pub mod rewrite;
 pub mod runtime;
 pub mod group;

@@ -44,26 +44,37 @@ impl<K> AcknowledgementWait<K> {
     pub async fn acknowledged(mut self, timeout: Duration) -> Vec<(K, ErrorCode)> {
         let deadline = Instant::now() + timeout;
         let mut failures = Vec::new();
-        loop {
-            let mut index = 0;
-            while index < self.waiting.len() {
-                let (_, append, _) = &self.waiting[index];
-                match append.partition.is_acknowledged(append.acks, append.leader_epoch, append.offset) {
-                    Ok(false) => index += 1,
-                    Ok(true) => drop(self.take(index)),
-                    Err(code) => failures.push((self.take(index), code)),
-                }
-            }
-            if self.waiting.is_empty() {
-                return failures;
-            }
+        while !self.look(&mut failures) {
             if timeout_at(deadline, self.signal.raised()).await.is_err() {
                 while !self.waiting.is_empty() {
                     failures.push((self.take(0), ErrorCode::RequestTimedOut));
                 }
-                return failures;
             }
         }
+        failures
+    }
+
+    /// Waits, however long it takes, until everything is acknowledged or refused; gives the failures.
+    pub async fn done(mut self) -> Vec<(K, ErrorCode)> {
+        let mut failures = Vec::new();
+        while !self.look(&mut failures) {
+            self.signal.raised().await;
+        }
+        failures
+    }
+
+    /// Takes out what is decided; whether that was all.
+    fn look(&mut self, failures: &mut Vec<(K, ErrorCode)>) -> bool {
+        let mut index = 0;
+        while index < self.waiting.len() {
+            let (_, append, _) = &self.waiting[index];
+            match append.partition.is_acknowledged(append.acks, append.leader_epoch, append.offset) {
+                Ok(false) => index += 1,
+                Ok(true) => drop(self.take(index)),
+                Err(code) => failures.push((self.take(index), code)),
+            }
+        }
+        self.waiting.is_empty()
     }
 
     fn take(&mut self, index: usize) -> K {

@@ -283,6 +283,35 @@ impl Partition {
     }
 }
 
+/// For coordinators, whose log this is.
+impl Partition {
+    /// The epoch in which this broker leads.
+    pub fn leader_epoch(&self) -> Result<LeaderEpoch, ErrorCode> {
+        Ok(self.state.lock().role.leadership()?.leader_epoch)
+    }
+
+    /// Appends a batch that a coordinator of this broker has built, as the leader of `leader_epoch`; the log end after it.
+    pub fn append_built(&self, batch: &Bytes, leader_epoch: LeaderEpoch, now: TimestampMs) -> Result<Offset, ErrorCode> {
+        let mut state = self.state.lock();
+        let leadership = state.role.leadership()?;
+        if leadership.leader_epoch != leader_epoch {
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
+        if leadership.is_under_min_isr(state.min_insync_replicas()) {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        let log = state.log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        if batch.len() > log.config().max_message_bytes.max(0) as usize {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        let origin = AppendOrigin::Coordinator { transaction_version: 0 };
+        let appended = log.append_built(batch, leader_epoch, origin, None, now).map_err(|e| self.refused(e))?;
+        let signals = state.advance();
+        raise(state, signals);
+        Ok(appended.last_offset + 1)
+    }
+}
+
 /// Reading and waiting.
 impl Partition {
     /// The code for a client whose read failed; what is not the client's doing is logged.
