@@ -99,6 +99,11 @@ impl MemoryLog {
         let _ = self.committed.send_replace(Err(ErrorCode::NotLeaderOrFollower));
     }
 
+    /// The leader epoch in which appends are taken.
+    pub fn lead(&self, leader_epoch: LeaderEpoch) {
+        self.state.lock().leader_epoch = leader_epoch;
+    }
+
     /// Reads wait until told otherwise.
     pub fn hold_reads(&self) {
         *self.reads_wait.lock() = true;

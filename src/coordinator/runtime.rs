@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::ErrorCode;
-use crate::base::ids::{LeaderEpoch, NO_SEQUENCE, Offset};
+use crate::base::ids::{LeaderEpoch, Offset};
 use crate::base::time::{Clock, Mono};
 use crate::record::builder::{self, BatchBuilder};
 use crate::record::compression::Codec;
@@ -319,7 +319,8 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
         let now = self.clock.wall_ms();
         let mut batch = BatchBuilder::new(Codec::None);
         batch.transactional = true;
-        batch.producer = builder::Producer { id: producer.id, epoch: producer.epoch, base_sequence: NO_SEQUENCE };
+        // Coordinators do not count; Kafka's write 0, and logs do not check it.
+        batch.producer = builder::Producer { id: producer.id, epoch: producer.epoch, base_sequence: 0 };
         for record in &records {
             let (key, value) = S::encode(record);
             batch.push_plain(now, Some(&key), value.as_deref());

@@ -142,7 +142,7 @@ impl GroupCoordinator {
 
     /// Tells every shard something that it must not miss.
     fn tell_all(&self, request: GroupRequest, failed: fn(ErrorCode)) -> Later<()> {
-        let answers: Vec<_> = self.mailboxes().iter().map(|mailbox| mailbox.submit_patiently(request.clone())).collect();
+        let answers: Vec<_> = self.mailboxes().into_iter().map(|mailbox| mailbox.submit_patiently(request.clone())).collect();
         Box::pin(async move { join_all(answers).await.into_iter().filter_map(Result::err).for_each(failed) })
     }
 
@@ -175,7 +175,14 @@ impl GroupCoordinator {
     }
 
     pub fn sync(&self, request: SyncGroupRequest) -> Later<SyncGroupResponse> {
-        let failed = |error: ErrorCode| SyncGroupResponse::default().with_error_code(client_error(error).code());
+        let failed = |error: ErrorCode| {
+            let error = match client_error(error) {
+                // The rebalance is forgotten, so the member has to join again. It would take the true reason for fatal.
+                ErrorCode::CoordinatorLoadInProgress => ErrorCode::RebalanceInProgress,
+                error => error,
+            };
+            SyncGroupResponse::default().with_error_code(error.code())
+        };
         if request.group_id.is_empty() {
             return now(failed(ErrorCode::InvalidGroupId));
         }

@@ -190,7 +190,8 @@ async fn while_it_loads_it_says_so_unless_the_request_can_wait() {
     log.hold_reads();
     let running = Running::on(log);
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
-    let mut patient = running.mailbox.submit_patiently(Ask::Read);
+    let mut patient = Box::pin(running.mailbox.clone().submit_patiently(Ask::Read));
+    assert!((&mut patient).now_or_never().is_none());
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
     assert!((&mut patient).now_or_never().is_none());
     running.log.release_reads();

@@ -14,6 +14,7 @@ mod classic;
 mod offsets;
 mod random;
 mod records;
+mod service;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
