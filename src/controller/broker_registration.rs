@@ -200,3 +200,6 @@ fn check_features(draft: &MetadataImage, offered: &[Feature]) -> Result<BTreeMap
     }
     Ok(features)
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,3 +216,6 @@ fn finish(mut records: Vec<MetadataRecord>, validate_only: bool) -> Result<Vec<M
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,3 +105,6 @@ fn result(topic: &CreatePartitionsTopic, outcome: &Result<(), ApiError>) -> Crea
     let (code, text) = code_and_text(outcome);
     CreatePartitionsTopicResult::default().with_name(topic.name.clone()).with_error_code(code).with_error_message(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,7 @@ impl Controller {
         CreatableTopicResult::default()
             .with_name(topic.name.clone())
             .with_topic_id(id)
+            .with_error_message(None)
             .with_num_partitions(partitions)
             .with_replication_factor(factor)
             .with_configs(Some(self.describe_topic(configs)))
@@ -269,3 +270,6 @@ fn refused(name: &str, error: &ApiError) -> CreatableTopicResult {
         .with_replication_factor(-1)
         .with_configs(Some(Vec::new()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ impl Deletion<'_> {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

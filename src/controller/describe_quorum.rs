@@ -47,7 +47,7 @@ pub(super) fn describe_quorum(
         });
         Node::default().with_node_id(key.id.into()).with_listeners(listeners.collect())
     });
-    DescribeQuorumResponse::default().with_nodes(nodes.collect()).with_topics(topics)
+    DescribeQuorumResponse::default().with_error_message(None).with_nodes(nodes.collect()).with_topics(topics)
 }
 
 fn describe(image: &MetadataImage, quorum: &QuorumDescription, now: TimestampMs) -> PartitionData {
@@ -60,8 +60,55 @@ fn describe(image: &MetadataImage, quorum: &QuorumDescription, now: TimestampMs)
         }
     });
     PartitionData::default()
+        .with_error_message(None)
         .with_leader_id(quorum.leader.map_or(-1, |key| key.id).into())
         .with_leader_epoch(image.claim_epoch())
         .with_high_watermark(quorum.high_watermark)
         .with_current_voters(voters.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::describe_quorum_request;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::controller::testing::{World, text};
+    use crate::metadata::Endpoint;
+    use crate::quorum::{VoterKey, VoterNode};
+
+    fn ask(topic: &str, partition: i32) -> DescribeQuorumResponse {
+        let partitions = vec![describe_quorum_request::PartitionData::default().with_partition_index(partition)];
+        let topics =
+            vec![describe_quorum_request::TopicData::default().with_topic_name(text(topic).into()).with_partitions(partitions)];
+        let key = VoterKey { id: 1, dir: Uuid::from_u128(500) };
+        let endpoint = Endpoint { name: "CONTROLLER".into(), host: "h".into(), port: 9093, security_protocol: 0 };
+        let voters = vec![(key, VoterNode { endpoints: vec![endpoint] })];
+        let quorum = QuorumDescription { leader: Some(key), high_watermark: 41, log_end: 42, voters };
+        describe_quorum(&DescribeQuorumRequest::default().with_topics(topics), &World::new(&[1]).image, &quorum, 1234)
+    }
+
+    #[test]
+    fn the_leader_is_caught_up_with_itself() {
+        let response = ask("__cluster_metadata", 0);
+        let partition = &response.topics[0].partitions[0];
+        assert_eq!(
+            (partition.error_code, partition.leader_id.0, partition.leader_epoch, partition.high_watermark),
+            (0, 1, 1, 41)
+        );
+        let [voter] = &partition.current_voters[..] else { panic!("one voter") };
+        assert_eq!((voter.replica_id.0, voter.log_end_offset, voter.last_caught_up_timestamp), (1, 42, 1234));
+        assert_eq!(voter.replica_directory_id, Uuid::from_u128(500));
+        assert!(partition.observers.is_empty());
+        assert_eq!((response.nodes[0].node_id.0, response.nodes[0].listeners[0].port), (1, 9093));
+    }
+
+    #[test]
+    fn no_other_partition_has_a_quorum() {
+        for (topic, partition) in [("t", 0), ("__cluster_metadata", 1)] {
+            let response = ask(topic, partition);
+            assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::UnknownTopicOrPartition.code());
+            assert!(response.nodes.is_empty());
+        }
+    }
 }

@@ -129,3 +129,6 @@ fn partition_result(index: i32, outcome: &Result<(), ApiError>) -> PartitionResu
     let (code, text) = code_and_text(outcome);
     PartitionResult::default().with_partition_id(index).with_error_code(code).with_error_message(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,9 @@ impl Controller {
         });
         let mut response = UpdateFeaturesResponse::default().with_error_code(code).with_error_message(text);
         if outcome.is_ok() && version <= 1 {
-            let result = |update: &FeatureUpdateKey| UpdatableFeatureResult::default().with_feature(update.feature.clone());
+            let result = |update: &FeatureUpdateKey| {
+                UpdatableFeatureResult::default().with_feature(update.feature.clone()).with_error_message(None)
+            };
             response = response.with_results(request.feature_updates.iter().map(result).collect());
         }
         Decision::atomic(records, response)
@@ -150,3 +152,6 @@ fn check_metadata_version(present: i16, level: i16, upgrade_type: UpgradeType) -
         (true, _) => refuse("Refusing to perform the requested downgrade because it might delete metadata information."),
     }
 }
+
+#[cfg(test)]
+mod tests;

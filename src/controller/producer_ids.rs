@@ -41,3 +41,36 @@ fn allocate(
         AllocateProducerIdsResponse::default().with_producer_id_start(ProducerId(start)).with_producer_id_len(BLOCK_SIZE);
     Ok(Decision::atomic(vec![record], response))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::testing::World;
+
+    #[test]
+    fn blocks_follow_one_another_and_only_for_the_present_incarnation() {
+        let mut world = World::new(&[1]);
+        for start in [0, 1000, 2000] {
+            let request = AllocateProducerIdsRequest::default().with_broker_id(1.into()).with_broker_epoch(world.epoch_of(1));
+            let decision = world.controller.allocate_producer_ids(&world.image, &request);
+            let block = world.take(decision);
+            assert_eq!((block.error_code, block.producer_id_start.0, block.producer_id_len), (0, start, 1000));
+        }
+        let stale = AllocateProducerIdsRequest::default().with_broker_id(1.into()).with_broker_epoch(world.epoch_of(1) - 1);
+        let decision = world.controller.allocate_producer_ids(&world.image, &stale);
+        assert_eq!(decision.response.error_code, ErrorCode::StaleBrokerEpoch.code());
+        assert!(decision.records.is_empty());
+    }
+
+    #[test]
+    fn ids_run_out_without_turning_over() {
+        let mut world = World::new(&[1]);
+        world.take(Decision::atomic(
+            vec![MetadataRecord::ProducerIds { broker_id: 1, broker_epoch: 1, next: i64::MAX - 999 }],
+            (),
+        ));
+        let request = AllocateProducerIdsRequest::default().with_broker_id(1.into()).with_broker_epoch(world.epoch_of(1));
+        let decision = world.controller.allocate_producer_ids(&world.image, &request);
+        assert_eq!(decision.response.error_code, ErrorCode::UnknownServerError.code());
+    }
+}
