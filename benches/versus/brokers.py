@@ -108,8 +108,8 @@ class Klamm(Broker):
     def format(self):
         super().format()
         self.config.write_text(f"""\
-"listeners" = "PLAINTEXT://127.0.0.1:{self.port}"
-"log.dirs" = "{self.data}"
+listeners = "PLAINTEXT://127.0.0.1:{self.port}"
+log.dirs = ["{self.data}"]
 """)
 
 

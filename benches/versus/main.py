@@ -93,6 +93,20 @@ def measure_all(rows, brokers, generator, results, keep):
             keep()
 
 
+def as_json(state):
+    """The results with a line for each row, so that a new run of one row changes one line. Five digits are more than they deserve."""
+    def rounded(value):
+        if isinstance(value, dict):
+            return {key: rounded(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [rounded(inner) for inner in value]
+        return float(f"{value:.5g}") if isinstance(value, float) else value
+
+    head = json.dumps({key: value for key, value in state.items() if key != "rows"}, indent=1, ensure_ascii=False)
+    rows = [f" {json.dumps(id)}: {json.dumps(rounded(row), ensure_ascii=False, separators=(',', ':'))}" for id, row in state["rows"].items()]
+    return head[:-2] + ',\n "rows": {\n' + ",\n".join(rows) + "\n }\n}\n"
+
+
 def run(root, doc):
     args = arguments(doc)
     work = Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "versus-kafka"
@@ -120,7 +134,7 @@ def run(root, doc):
                   "rounds": settings.rounds, "seconds": settings.seconds, "warmup": settings.warmup}
 
         def keep():
-            stored.write_text(json.dumps(state, indent=1, ensure_ascii=False) + "\n")
+            stored.write_text(as_json(state), encoding="utf-8")
 
         try:
             measure_all(rows, brokers, measure.Generator(klamm, settings), state["rows"], keep)
