@@ -118,7 +118,9 @@ def run(root, doc):
     folder = docs / "performance"
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / "results.json"
-    state = json.loads(stored.read_text()) if stored.exists() else {"rows": {}}
+    if args.report and not stored.exists():
+        raise SystemExit(f"no results in {stored} yet")
+    state = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {"rows": {}}
     settings = Settings.quickly() if args.quick else Settings()
     if not args.report:
         rows = chosen_rows(args.rows)
