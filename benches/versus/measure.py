@@ -23,7 +23,8 @@ class Generator:
                    "--seconds", str(s.seconds * longer), "--warmup", str(s.warmup * longer), "--output", "json", *tail]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
-            raise SystemExit(f"{shlex.join(command)}\n{done.stderr}")
+            how = f"ended with {done.returncode}" if done.returncode > 0 else f"was ended by signal {-done.returncode}"
+            raise SystemExit(f"{shlex.join(command)} {how}\n{done.stderr}")
         return json.loads(done.stdout)
 
 
