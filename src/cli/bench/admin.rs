@@ -22,6 +22,7 @@ use crate::base::ids::{ProducerEpoch, ProducerId};
 
 /// Kafka takes its time with thousands of partitions.
 const TIMEOUT: Duration = Duration::from_secs(180);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_LEN_MAX: usize = 64 << 20;
 
 /// Between two questions about something that is about to be so.
@@ -56,9 +57,11 @@ impl Admin {
     /// Connects and learns which versions the broker serves.
     pub fn connect(address: &str) -> Result<Self> {
         let io = |operation| move |source| BenchError::Io { address: address.to_owned(), operation, source };
-        let resolved = address.to_socket_addrs().map_err(io("resolve"))?.next();
-        let resolved = resolved.ok_or_else(|| BenchError::Usage(format!("{address} resolves to no address")))?;
-        let socket = TcpStream::connect_timeout(&resolved, Duration::from_secs(5)).map_err(io("connect"))?;
+        let resolved: Vec<_> = address.to_socket_addrs().map_err(io("resolve"))?.collect();
+        // A name may stand for an IPv6 address first that nobody listens on.
+        let mut attempts = resolved.iter().map(|one| TcpStream::connect_timeout(one, CONNECT_TIMEOUT));
+        let first = attempts.next().ok_or_else(|| BenchError::Usage(format!("{address} resolves to no address")))?;
+        let socket = first.or_else(|error| attempts.find_map(Result::ok).ok_or(error)).map_err(io("connect"))?;
         socket.set_nodelay(true).map_err(io("set TCP_NODELAY"))?;
         socket.set_read_timeout(Some(TIMEOUT)).map_err(io("set a timeout"))?;
         let mut admin = Self { socket, address: address.to_owned(), versions: Vec::new() };

@@ -97,6 +97,9 @@ where
         let mut figure = Figure::default();
         series.into_iter().for_each(|series| figure.push_series(series, seconds));
         figure.push_cpu(cpu?, seconds);
+        if let Some(process) = broker.process {
+            figure.push_usage(&process.usage()?);
+        }
         Ok(figure)
     })
 }
