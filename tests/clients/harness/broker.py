@@ -54,9 +54,7 @@ class Broker:
         if self.alive:
             return
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home
-            )
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home)
         self.running = True
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.port):

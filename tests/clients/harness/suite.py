@@ -56,7 +56,7 @@ class Suite:
         """Reads what the suite says until it ends or hangs; the promise that was open then, and why it ended."""
         lines = queue.Queue()
         threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
-        current, began = None, time.monotonic()
+        current = None
         while True:
             try:
                 line = lines.get(timeout=PROMISE_SECONDS)

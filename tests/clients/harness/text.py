@@ -11,7 +11,7 @@ WORDS = (
     "the gorge carries water that was snow and will be sea and nobody at the mill asks it for its name "
     "a record is written once and read by whoever comes an offset is a promise that nothing stands between "
     "Klamm is the official whom every message is meant for and who has never been seen to read one "
-    "Schlucht Brücke Fluß Länge über größer naïve façade Ελλάδα мост 峡谷 水 橋 🌊 🏔 tab\tstop \"quoted\" back\\slash"
+    'Schlucht Brücke Fluß Länge über größer naïve façade Ελλάδα мост 峡谷 水 橋 🌊 🏔 tab\tstop "quoted" back\\slash'
 ).split(" ")
 
 
