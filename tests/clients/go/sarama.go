@@ -329,7 +329,7 @@ func fromSarama(message *sarama.ConsumerMessage) Record {
 	}
 	return Record{
 		Topic: message.Topic, Partition: message.Partition, Offset: message.Offset, Key: message.Key, Value: message.Value,
-		Time: message.Timestamp, Appended: !message.BlockTimestamp.IsZero(), Headers: headers,
+		Time: message.Timestamp, Headers: headers,
 	}
 }
 
