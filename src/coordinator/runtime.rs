@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::ErrorCode;
@@ -30,7 +29,7 @@ use crate::record::control::EndTransactionMarker;
 
 use super::loader::{self, Loaded};
 use super::log::CoordinatorLog;
-use super::mailbox::{self, Envelope, Mailbox, Reply};
+use super::mailbox::{self, Envelope, Inbox, Mailbox, Reply};
 use super::parked::ParkedReplies;
 use super::rewrite::{LiveState, Rewriter};
 use super::shard::{At, Effects, Position, Producer, RequestId, Shard, Write};
@@ -49,10 +48,10 @@ pub fn spawn<S: LiveState, L: CoordinatorLog>(
     clock: Clock,
     stop: CancellationToken,
 ) -> Mailbox<S> {
-    let (sender, mailbox) = mailbox::new();
-    let runtime = Runtime { log, leader_epoch, clock, write_timeout, stop, mailbox, patient: Vec::new() };
+    let (mailbox, inbox) = mailbox::new();
+    let runtime = Runtime { log, leader_epoch, clock, write_timeout, stop, inbox };
     tokio::spawn(runtime.run(new_shard));
-    sender
+    mailbox
 }
 
 /// Why a shard is no longer served.
@@ -69,9 +68,8 @@ struct Runtime<S: Shard, L> {
     /// How long an answer waits for its commit (`offsets.commit.timeout.ms`).
     write_timeout: Duration,
     stop: CancellationToken,
-    mailbox: mpsc::Receiver<Envelope<S>>,
-    /// What came while there was no shard, and is to be decided by the next one.
-    patient: Vec<Envelope<S>>,
+    /// Notices wait in it while there is no shard.
+    inbox: Inbox<S>,
 }
 
 impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
@@ -104,11 +102,8 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
             }
             retry = (retry * 2).min(RETRY_MAX);
         }
-        self.mailbox.close();
-        for envelope in self.patient.drain(..) {
-            let _ = envelope.reply.send(Err(ErrorCode::NotCoordinator));
-        }
-        while let Some(envelope) = self.mailbox.recv().await {
+        self.inbox.requests.close();
+        while let Some(envelope) = self.inbox.requests.recv().await {
             let _ = envelope.reply.send(Err(ErrorCode::NotCoordinator));
         }
     }
@@ -127,19 +122,11 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
                 biased;
                 () = self.stop.cancelled() => return Err(()),
                 () = &mut until => return Ok(()),
-                envelope = self.mailbox.recv() => match envelope {
-                    Some(envelope) => self.turn_away(envelope, error),
+                envelope = self.inbox.requests.recv() => match envelope {
+                    Some(envelope) => drop(envelope.reply.send(Err(error))),
                     None => return Err(()),
                 },
             }
-        }
-    }
-
-    fn turn_away(&mut self, envelope: Envelope<S>, error: ErrorCode) {
-        if envelope.is_patient {
-            self.patient.push(envelope);
-        } else {
-            let _ = envelope.reply.send(Err(error));
         }
     }
 
@@ -152,8 +139,8 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
             tokio::select! {
                 biased;
                 loaded = &mut loading => break loaded,
-                envelope = self.mailbox.recv() => match envelope {
-                    Some(envelope) => self.turn_away(envelope, ErrorCode::CoordinatorLoadInProgress),
+                envelope = self.inbox.requests.recv() => match envelope {
+                    Some(envelope) => drop(envelope.reply.send(Err(ErrorCode::CoordinatorLoadInProgress))),
                     None => return Err(Ended::Stopped),
                 },
             }
@@ -192,12 +179,13 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
             Ok(()) => Ended::Stopped,
             Err(error) => Ended::Failed(error),
         };
-        self.release(&mut active);
+        // What is committed was decided, whatever happened since.
+        let _ = self.release(&mut active);
         let error = match ended {
             Ended::Stopped => ErrorCode::NotCoordinator,
             Ended::Failed(error) => error,
         };
-        let undecided = active.held.into_values();
+        let undecided = active.held.into_values().flatten();
         let uncommitted = active.parked.drain().chain(active.decided).map(|(reply, _)| reply);
         for reply in undecided.chain(uncommitted) {
             let _ = reply.send(Err(error));
@@ -208,16 +196,14 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
     async fn serve_active(&mut self, active: &mut Active<S>) -> Result<(), ErrorCode> {
         let effects = active.shard.loaded(&self.at());
         self.take(active, effects)?;
-        for envelope in std::mem::take(&mut self.patient) {
-            self.decide(active, envelope)?;
-        }
         self.flush(active)?;
-        let mut inbox = Vec::with_capacity(DECIDED_AT_ONCE);
-        let mut committed = Committed { end: Offset::MIN, future: Box::pin(std::future::pending()) };
+        let mut requests = Vec::with_capacity(DECIDED_AT_ONCE);
+        let mut committed = Committed::nothing();
         loop {
-            self.release(active);
-            if let Some(end) = active.parked.next_end().or(active.rewriter.awaits()).filter(|end| *end != committed.end) {
-                committed = Committed { end, future: Box::pin(self.log.wait_committed(end)) };
+            self.release(active)?;
+            let awaited = active.parked.next_end().or(active.rewriter.awaits());
+            if let Some(end) = awaited.filter(|end| *end != committed.end) {
+                committed = Committed { end, future: Box::pin(self.log.wait_committed(self.leader_epoch, end)) };
             }
             let deadline = earliest(active.shard.next_deadline(), active.parked.next_deadline());
             tokio::select! {
@@ -225,15 +211,19 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
                 () = self.stop.cancelled() => return Ok(()),
                 outcome = &mut committed.future => {
                     outcome?;
-                    committed = Committed { end: Offset::MIN, future: Box::pin(std::future::pending()) };
+                    committed = Committed::nothing();
                 }
                 () = sleep_until(&self.clock, deadline) => self.on_time(active)?,
-                received = self.mailbox.recv_many(&mut inbox, DECIDED_AT_ONCE) => {
+                Some(notice) = self.inbox.notices.recv() => {
+                    self.decide(active, notice, None)?;
+                    self.flush(active)?;
+                }
+                received = self.inbox.requests.recv_many(&mut requests, DECIDED_AT_ONCE) => {
                     if received == 0 {
                         return Ok(());
                     }
-                    for envelope in inbox.drain(..) {
-                        self.decide(active, envelope)?;
+                    for Envelope { request, reply } in requests.drain(..) {
+                        self.decide(active, request, Some(reply))?;
                     }
                     self.flush(active)?;
                     self.rewrite_if_due(active)?;
@@ -246,11 +236,16 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
         At { now: self.clock.mono(), wall_ms: self.clock.wall_ms(), max_batch_bytes: self.log.max_batch_bytes() }
     }
 
-    fn decide(&mut self, active: &mut Active<S>, envelope: Envelope<S>) -> Result<(), ErrorCode> {
+    fn decide(
+        &mut self,
+        active: &mut Active<S>,
+        request: S::Request,
+        reply: Option<Reply<S::Response>>,
+    ) -> Result<(), ErrorCode> {
         active.last_id += 1;
         let id = RequestId(active.last_id);
-        active.held.insert(id, envelope.reply);
-        let effects = active.shard.handle(&self.at(), id, envelope.request);
+        active.held.insert(id, reply);
+        let effects = active.shard.handle(&self.at(), id, request);
         self.take(active, effects)
     }
 
@@ -367,16 +362,20 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
     }
 
     /// Lets go of what is committed.
-    fn release(&self, active: &mut Active<S>) {
-        let high_watermark = self.log.high_watermark();
-        for (reply, answer) in active.parked.release(high_watermark) {
+    fn release(&self, active: &mut Active<S>) -> Result<(), ErrorCode> {
+        if active.parked.next_end().or(active.rewriter.awaits()).is_none() {
+            return Ok(());
+        }
+        let committed = self.log.committed(self.leader_epoch)?;
+        for (reply, answer) in active.parked.release(committed) {
             let _ = reply.send(answer);
         }
-        if let Some(offset) = active.rewriter.deletion_due(high_watermark)
+        if let Some(offset) = active.rewriter.deletion_due(committed)
             && let Err(error) = self.log.delete_records_before(offset)
         {
             tracing::warn!(partition = %self.log.topic_partition(), offset, ?error, "what was rewritten stays in the log for now");
         }
+        Ok(())
     }
 
     /// See [`super::rewrite`].
@@ -402,8 +401,8 @@ type Answered<R> = (Reply<R>, Result<R, ErrorCode>);
 /// A loaded shard and everything that ends with it.
 struct Active<S: Shard> {
     shard: S,
-    /// Requests that the shard has not answered yet.
-    held: HashMap<RequestId, Reply<S::Response>, foldhash::fast::RandomState>,
+    /// Requests that the shard has not answered yet; nobody waits for the answers to notices.
+    held: HashMap<RequestId, Option<Reply<S::Response>>, foldhash::fast::RandomState>,
     last_id: u64,
     next_offset: Offset,
     /// Records already replayed, but not appended yet.
@@ -417,8 +416,9 @@ struct Active<S: Shard> {
 impl<S: Shard> Active<S> {
     fn keep(&mut self, answers: impl Iterator<Item = (RequestId, Result<S::Response, ErrorCode>)>) {
         for (id, answer) in answers {
-            let reply = self.held.remove(&id).expect("a shard answers each request once");
-            self.decided.push((reply, answer));
+            if let Some(reply) = self.held.remove(&id).expect("a shard answers each request once") {
+                self.decided.push((reply, answer));
+            }
         }
     }
 }
@@ -436,6 +436,12 @@ fn refused<T>(appended: Result<T, ErrorCode>) -> Result<Result<T, ErrorCode>, Er
 struct Committed {
     end: Offset,
     future: Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>>,
+}
+
+impl Committed {
+    fn nothing() -> Self {
+        Self { end: Offset::MIN, future: Box::pin(std::future::pending()) }
+    }
 }
 
 fn earliest(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {

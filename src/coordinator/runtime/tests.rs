@@ -183,19 +183,17 @@ async fn a_batch_is_no_larger_than_the_log_takes() {
 }
 
 #[tokio::test]
-async fn while_it_loads_it_says_so_unless_the_request_can_wait() {
+async fn while_it_loads_requests_are_turned_away_and_notices_kept() {
     let former = Running::on(MemoryLog::new());
     former.ask(Ask::Add("a")).await.unwrap();
     let log = MemoryLog::of(former.log.batches());
     log.hold_reads();
     let running = Running::on(log);
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
-    let mut patient = Box::pin(running.mailbox.clone().submit_patiently(Ask::Read));
-    assert!((&mut patient).now_or_never().is_none());
+    running.mailbox.notify(Ask::Add("b"));
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
-    assert!((&mut patient).now_or_never().is_none());
     running.log.release_reads();
-    assert_eq!(patient.await, words(&["a"]));
+    assert_eq!(running.ask(Ask::Read).await, words(&["a", "b"]));
 }
 
 #[tokio::test]
