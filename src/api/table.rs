@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::HeaderVersion;
 
 use super::session::Session;
-use super::{Handled, cluster, data, run};
+use super::{Handled, cluster, config, data, run, topic};
 use crate::protocol::ApiRequest;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
@@ -58,6 +58,11 @@ apis! {
     Fetch(FetchRequest) 4..=18 => data::fetch [slices: data::fetch::announce];
     Metadata(MetadataRequest) 0..=13 => cluster::metadata;
     ApiVersions(ApiVersionsRequest) 0..=4 => cluster::api_versions;
+    CreateTopics(CreateTopicsRequest) 2..=7 => topic::create_topics;
+    DeleteTopics(DeleteTopicsRequest) 1..=6 => topic::delete_topics;
+    DescribeConfigs(DescribeConfigsRequest) 1..=4 => config::describe_configs;
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest) 0..=1 => config::incremental_alter_configs;
+    DescribeCluster(DescribeClusterRequest) 0..=2 => cluster::describe_cluster;
 }
 
 /// The row of an api key.
