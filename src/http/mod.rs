@@ -1,0 +1,1 @@
+//! HTTP beside the wire: metrics and health.
