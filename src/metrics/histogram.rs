@@ -5,6 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::stripe::Stripe;
+
 /// Buckets below 2^26 µs (67 s), four an octave, and one for all above.
 const BUCKETS: usize = 4 * 25 + 1;
 /// Octaves that are exported as bounds of a Prometheus histogram: 16 µs to 67 s.
@@ -32,6 +34,12 @@ impl Histogram {
     pub fn record_ns(&self, ns: u64) {
         self.buckets[bucket_of(ns / 1000)].fetch_add(1, Relaxed);
         self.sum_ns.fetch_add(ns, Relaxed);
+    }
+
+    /// As [`record_ns`](Self::record_ns), for a histogram that lies in a thread's stripe.
+    pub fn record_ns_in(&self, stripe: Stripe, ns: u64) {
+        stripe.add(&self.buckets[bucket_of(ns / 1000)], 1);
+        stripe.add(&self.sum_ns, ns);
     }
 
     pub fn counts(&self) -> Counts {

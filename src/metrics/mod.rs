@@ -21,6 +21,7 @@ mod recent;
 pub mod replication;
 pub mod requests;
 mod samples;
+mod stripe;
 mod text;
 pub mod topics;
 

@@ -1,12 +1,11 @@
 //! What each API costs: how often, how long in which phase, how many bytes, which errors.
 //!
-//! A row of the table of APIs has its [`ApiMetrics`] at the same index. Recording touches only counters of the thread's own stripe:
-//! [`STRIPES`] threads record without sharing a cache line. A phase that took no time costs nothing: invariant, for every phase,
+//! A row of the table of APIs has its [`ApiMetrics`] at the same index. Recording touches only counters of the thread's own stripe,
+//! so threads share no cache line. A phase that took no time costs nothing: invariant, for every phase,
 //! `recorded ≤ requests`, and what is missing was zero.
 
-use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -14,6 +13,7 @@ use super::def::{Metric, metrics};
 use super::histogram::{Counts, Histogram};
 use super::recent::Recent;
 use super::samples::{Label, Samples};
+use super::stripe::{STRIPES, Stripe};
 use crate::base::ErrorCode;
 use crate::base::time::Mono;
 
@@ -57,8 +57,6 @@ metrics! {
     pub RESPONSE_BYTES = counter "klamm_response_bytes" ["request"];
 }
 
-/// Threads beyond this share stripes.
-const STRIPES: usize = 16;
 /// Kafka's highest version of any API is 18.
 const VERSIONS: usize = 32;
 /// Error codes −1 to 254.
@@ -93,7 +91,7 @@ pub struct Exchange {
 #[derive(Debug)]
 pub struct ApiMetrics {
     name: &'static str,
-    stripes: [OnceLock<Box<Stripe>>; STRIPES],
+    stripes: [OnceLock<Box<Counters>>; STRIPES],
     /// Errors are rare enough to be counted in one place.
     errors: OnceLock<Box<[AtomicU64; ERROR_CODES]>>,
     recent: Mutex<Recent<PHASE_COUNT>>,
@@ -101,16 +99,16 @@ pub struct ApiMetrics {
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct Stripe {
+struct Counters {
     versions: [AtomicU64; VERSIONS],
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     phases: [Histogram; PHASE_COUNT],
 }
 
-impl Stripe {
-    fn new() -> Box<Stripe> {
-        Box::new(Stripe {
+impl Counters {
+    fn new() -> Box<Counters> {
+        Box::new(Counters {
             versions: [const { AtomicU64::new(0) }; VERSIONS],
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
@@ -131,17 +129,16 @@ impl ApiMetrics {
     }
 
     pub fn record(&self, exchange: &Exchange) {
-        let stripe = self.stripes[stripe_of_this_thread()].get_or_init(Stripe::new);
-        stripe.versions[usize::try_from(exchange.version).map_or(0, |v| v.min(VERSIONS - 1))].fetch_add(1, Relaxed);
-        stripe.request_bytes.fetch_add(exchange.request_bytes as u64, Relaxed);
-        if exchange.response_bytes > 0 {
-            stripe.response_bytes.fetch_add(exchange.response_bytes as u64, Relaxed);
-        }
+        let stripe = Stripe::of_this_thread();
+        let counters = self.stripes[stripe.index()].get_or_init(Counters::new);
+        stripe.add(&counters.versions[usize::try_from(exchange.version).map_or(0, |v| v.min(VERSIONS - 1))], 1);
+        stripe.add(&counters.request_bytes, exchange.request_bytes as u64);
+        stripe.add(&counters.response_bytes, exchange.response_bytes as u64);
         let Exchange { queue_ns, local_ns, remote_ns, send_ns, .. } = *exchange;
-        stripe.phases[TOTAL].record_ns(queue_ns + local_ns + remote_ns + send_ns);
+        counters.phases[TOTAL].record_ns_in(stripe, queue_ns + local_ns + remote_ns + send_ns);
         for (phase, ns) in [(QUEUE, queue_ns), (LOCAL, local_ns), (REMOTE, remote_ns), (SEND, send_ns)] {
             if ns > 0 {
-                stripe.phases[phase].record_ns(ns);
+                counters.phases[phase].record_ns_in(stripe, ns);
             }
         }
         if exchange.error_code != 0 {
@@ -218,20 +215,6 @@ fn error_name(code: i16) -> String {
         name.push(c.to_ascii_uppercase());
     }
     name
-}
-
-/// Threads get stripes in turn, when they first record.
-fn stripe_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    STRIPE.with(|stripe| {
-        if stripe.get() == usize::MAX {
-            stripe.set(NEXT.fetch_add(1, Relaxed) % STRIPES);
-        }
-        stripe.get()
-    })
 }
 
 #[cfg(test)]
