@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod data;
+pub mod group;
 pub mod reply;
 pub mod session;
 pub mod table;

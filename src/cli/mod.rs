@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod config_import;
+pub mod serve;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -25,6 +27,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Serve(args) => return serve::run(args),
         Command::Bench(args) => bench::run(args),
     };
     match outcome {

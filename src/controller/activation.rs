@@ -1,13 +1,13 @@
 //! What a controller writes when it takes over (`ActivationRecordsGenerator`): its claim, and at the very first start the cluster's id and
 //! features.
 
-use super::features::supported_features;
 use crate::base::ids::{BrokerId, TimestampMs};
+use crate::metadata::features::SUPPORTED;
 use crate::metadata::{ConfigResource, MetadataImage, MetadataRecord, RecordBatch, ResourceType, uuid64};
 
 /// Feature levels of a new cluster: the highest that are supported.
-pub fn bootstrap_features() -> impl Iterator<Item = (&'static str, i16)> {
-    supported_features().iter().map(|(name, range)| (*name, range.max))
+fn bootstrap_features() -> impl Iterator<Item = (&'static str, i16)> {
+    SUPPORTED.iter().map(|f| (f.name, f.max))
 }
 
 /// The first batch of a new controller. `cluster_id` is taken if there is no cluster yet.

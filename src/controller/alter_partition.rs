@@ -155,3 +155,6 @@ fn result(index: i32, outcome: Result<PartitionRegistration, ErrorCode>) -> Part
             .with_partition_epoch(partition.partition_epoch),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,3 +50,6 @@ impl Controller {
         Decision::divisible(records, response)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,9 +186,9 @@ fn check_features(draft: &MetadataImage, offered: &[Feature]) -> Result<BTreeMap
     if !features.contains_key(METADATA_VERSION) {
         return Err(ApiError::new(ErrorCode::InvalidRegistration, "Request features do not contain 'metadata.version'"));
     }
-    let known = features.iter().map(|(name, range)| (name, *range, draft.feature_level(name)));
-    let unknown = draft.features().iter().filter(|(name, _)| !features.contains_key(*name));
-    for (name, range, finalized) in known.chain(unknown.map(|(name, level)| (name, VersionRange::DISABLED, *level))) {
+    let known = features.iter().map(|(name, range)| (&**name, *range, draft.feature_level(name)));
+    let unknown = draft.features().filter(|(name, _)| !features.contains_key(*name));
+    for (name, range, finalized) in known.chain(unknown.map(|(name, level)| (name, VersionRange::DISABLED, level))) {
         if !range.contains(finalized) {
             let VersionRange { min, max } = range;
             let message = format!(
@@ -200,3 +200,6 @@ fn check_features(draft: &MetadataImage, offered: &[Feature]) -> Result<BTreeMap
     }
     Ok(features)
 }
+
+#[cfg(test)]
+mod tests;

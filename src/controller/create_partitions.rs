@@ -43,7 +43,12 @@ impl Controller {
     }
 
     /// Records of the new partitions, of which there may be `room`.
-    fn grow(&mut self, draft: &MetadataImage, asked: &CreatePartitionsTopic, room: usize) -> Result<Vec<MetadataRecord>, ApiError> {
+    fn grow(
+        &mut self,
+        draft: &MetadataImage,
+        asked: &CreatePartitionsTopic,
+        room: usize,
+    ) -> Result<Vec<MetadataRecord>, ApiError> {
         let name = &*asked.name.0;
         let topic = draft.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let present = topic.partitions.len();
@@ -100,3 +105,6 @@ fn result(topic: &CreatePartitionsTopic, outcome: &Result<(), ApiError>) -> Crea
     let (code, text) = code_and_text(outcome);
     CreatePartitionsTopicResult::default().with_name(topic.name.clone()).with_error_code(code).with_error_message(text)
 }
+
+#[cfg(test)]
+mod tests;

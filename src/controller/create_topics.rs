@@ -8,17 +8,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
-use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::config_rules::Pairs;
 use super::decision::{ApiError, Decision, MAX_RECORDS_PER_USER_OP};
 use super::leader_and_isr::default_dir;
 use super::topic_name::{self, CLUSTER_METADATA_TOPIC};
 use super::{Controller, placement};
 use crate::base::ErrorCode;
 use crate::base::ids::BrokerId;
+use crate::config::describe::describe;
+use crate::config::{Overrides, Resource, alter};
 use crate::metadata::{ConfigResource, MetadataImage, MetadataRecord, PartitionRegistration, Replicas};
 
 impl Controller {
@@ -56,7 +57,7 @@ impl Controller {
 
     fn check_total_partitions(&self, request: &CreateTopicsRequest) -> Result<(), ApiError> {
         let partitions = |topic: &CreatableTopic| match (topic.assignments.len(), topic.num_partitions) {
-            (0, -1) => self.config.default_num_partitions as u64,
+            (0, -1) => self.config.log.num_partitions as u64,
             (0, n) => u64::try_from(n).unwrap_or(0),
             (assigned, _) => assigned as u64,
         };
@@ -73,15 +74,15 @@ impl Controller {
         records: &mut Vec<MetadataRecord>,
     ) -> Result<CreatableTopicResult, ApiError> {
         let asked: Vec<(&str, Option<&str>)> = topic.configs.iter().map(|c| (&*c.name, c.value.as_deref())).collect();
-        let configs = (self.config.rules.new_topic)(&asked)?;
+        let configs = alter::new_topic(&self.settings, &asked)?;
         let assignments = self.assign(draft, topic)?;
         let topic_id = self.random.uuid();
         let name: Arc<str> = (*topic.name.0).into();
         records.push(MetadataRecord::Topic { topic_id, name: name.clone() });
         records.extend(configs.iter().map(|(key, value)| MetadataRecord::Config {
             resource: ConfigResource::topic(name.clone()),
-            key: key.clone(),
-            value: Some(value.clone()),
+            key: key.as_str().into(),
+            value: Some(value.as_str().into()),
         }));
         let replication_factor = assignments.first().map_or(0, |p| p.replicas.len() as i16);
         let num_partitions = assignments.len() as i32;
@@ -97,14 +98,30 @@ impl Controller {
         id: uuid::Uuid,
         partitions: i32,
         factor: i16,
-        configs: &Pairs,
+        configs: &Overrides,
     ) -> CreatableTopicResult {
         CreatableTopicResult::default()
             .with_name(topic.name.clone())
             .with_topic_id(id)
+            .with_error_message(None)
             .with_num_partitions(partitions)
             .with_replication_factor(factor)
-            .with_configs(Some((self.config.rules.describe_topic)(configs)))
+            .with_configs(Some(self.describe_topic(configs)))
+    }
+
+    fn describe_topic(&self, configs: &Overrides) -> Vec<CreatableTopicConfigs> {
+        let mut described: Vec<_> = describe(Resource::Topic, &self.settings, configs, |_| true)
+            .into_iter()
+            .map(|d| {
+                CreatableTopicConfigs::default()
+                    .with_name(StrBytes::from_static_str(d.name))
+                    .with_value(d.value.map(StrBytes::from_string))
+                    .with_read_only(d.read_only)
+                    .with_config_source(d.source as i8)
+            })
+            .collect();
+        described.sort_by(|a, b| a.name.cmp(&b.name));
+        described
     }
 
     fn assign(&mut self, draft: &MetadataImage, topic: &CreatableTopic) -> Result<Vec<PartitionRegistration>, ApiError> {
@@ -120,8 +137,8 @@ impl Controller {
             return Err(ApiError::new(ErrorCode::InvalidPartitions, message));
         }
         let or_default = |asked: i32, default: i32| if asked == -1 { default } else { asked };
-        let partitions = or_default(topic.num_partitions, self.config.default_num_partitions);
-        let factor = or_default(topic.replication_factor.into(), self.config.default_replication_factor.into()) as i16;
+        let partitions = or_default(topic.num_partitions, self.config.log.num_partitions);
+        let factor = or_default(topic.replication_factor.into(), self.config.log.default_replication_factor.into()) as i16;
         let refuse = |reason: &str| {
             let message = format!("Unable to replicate the partition {factor} time(s): {reason}");
             ApiError::new(ErrorCode::InvalidReplicationFactor, message)
@@ -253,3 +270,6 @@ fn refused(name: &str, error: &ApiError) -> CreatableTopicResult {
         .with_replication_factor(-1)
         .with_configs(Some(Vec::new()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl Controller {
         request: &DeleteTopicsRequest,
         version: i16,
     ) -> Result<Decision<DeleteTopicsResponse>, ApiError> {
-        if !self.config.delete_topic_enable {
+        if !self.config.log.delete_topic_enable {
             return Err(match version {
                 ..3 => ApiError::new(ErrorCode::InvalidRequest, "Topic deletion is disabled."),
                 _ => ErrorCode::TopicDeletionDisabled.into(),
@@ -122,3 +122,6 @@ impl Deletion<'_> {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,8 @@ impl Controller {
             Err(error) => return Decision::reply(AssignReplicasToDirsResponse::default().with_error_code(error.code.code())),
         };
         let mut records = Vec::new();
-        let directories = request.directories.iter().map(|data| self.assign_directory(draft, broker, data, &mut records)).collect();
+        let directories =
+            request.directories.iter().map(|data| self.assign_directory(draft, broker, data, &mut records)).collect();
         Decision::divisible(records, AssignReplicasToDirsResponse::default().with_directories(directories))
     }
 
@@ -72,4 +73,54 @@ fn assign(
     let election = if offline && scope.is_unclean_allowed() { Election::Unclean } else { Election::Online };
     records.extend(scope.change(index, partition, active, |b| b.election(election).directory(broker.id, directory).isr(isr)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::assign_replicas_to_dirs_request::{PartitionData, TopicData};
+
+    use super::*;
+    use crate::controller::testing::World;
+
+    fn assign(world: &mut World, broker: i32, dir: u128, topic: Uuid, partition: i32) -> i16 {
+        let partitions = vec![PartitionData::default().with_partition_index(partition)];
+        let topics = vec![TopicData::default().with_topic_id(topic).with_partitions(partitions)];
+        let directories = vec![DirectoryData::default().with_id(Uuid::from_u128(dir)).with_topics(topics)];
+        let request = AssignReplicasToDirsRequest::default()
+            .with_broker_id(broker.into())
+            .with_broker_epoch(world.epoch_of(broker))
+            .with_directories(directories);
+        let decision = world.controller.assign_replicas_to_dirs(&world.image, &request);
+        let response = world.take(decision);
+        assert_eq!(response.error_code, 0);
+        response.directories[0].topics[0].partitions[0].error_code
+    }
+
+    #[test]
+    fn a_replica_moves_to_the_directory_its_broker_names() {
+        let mut world = World::new(&[1, 2, 3]);
+        let id = world.create_on("t", &[&[1, 2]]);
+        let dirs = |world: &World| world.image.topic("t").unwrap().partitions[0].directories.to_vec();
+        assert_eq!(dirs(&world), [501, 502].map(Uuid::from_u128));
+        for (broker, topic, partition, code) in [
+            (1, Uuid::from_u128(9), 0, ErrorCode::UnknownTopicId),
+            (1, id, 7, ErrorCode::UnknownTopicOrPartition),
+            (3, id, 0, ErrorCode::NotLeaderOrFollower),
+        ] {
+            assert_eq!(assign(&mut world, broker, 501, topic, partition), code.code());
+        }
+        assert_eq!(assign(&mut world, 1, 501, id, 0), 0);
+        assert_eq!(world.state("t", 0), "1@0 [1, 2] []/[] 0", "where it is already");
+        assert_eq!(assign(&mut world, 2, 700, id, 0), 0);
+        assert_eq!(dirs(&world), [501, 700].map(Uuid::from_u128));
+        assert_eq!(world.state("t", 0), "1@0 [1] []/[] 1", "a directory the broker did not register is offline");
+    }
+
+    #[test]
+    fn a_stale_broker_is_refused() {
+        let mut world = World::new(&[1]);
+        let request = AssignReplicasToDirsRequest::default().with_broker_id(1.into()).with_broker_epoch(99);
+        let decision = world.controller.assign_replicas_to_dirs(&world.image, &request);
+        assert_eq!(decision.response.error_code, ErrorCode::StaleBrokerEpoch.code());
+    }
 }

@@ -4,16 +4,19 @@
 //! that come meanwhile wait for the next round: that is the group commit, one sync of the disk for all of them. The draft lives for one round
 //! only, so between rounds nothing is held twice.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::Controller;
 use super::activation::activation_batch;
 use super::decision::ApiError;
 use super::round::{Decided, Round};
-use super::{Controller, ControllerConfig};
 use crate::base::ErrorCode;
 use crate::base::time::{Clock, Mono};
-use crate::metadata::{Applied, ConfigMap, MetadataImage, RecordBatch};
+use crate::config::{Overrides, Settings, TopicConfig};
+use crate::metadata::{Applied, MetadataImage, RecordBatch};
 use crate::quorum::{MetadataQuorum, QuorumError};
 
 /// A request as the driver sees it: something to decide, with its response put away.
@@ -21,7 +24,8 @@ pub(super) type Submission = Box<dyn FnOnce(&mut Controller, &MetadataImage, &Me
 
 pub(super) struct Driver {
     pub quorum: MetadataQuorum,
-    pub config: ControllerConfig,
+    pub settings: Arc<Settings>,
+    pub cluster_id: Uuid,
     pub clock: Clock,
     pub mailbox: mpsc::Receiver<Submission>,
     pub stop: oneshot::Receiver<()>,
@@ -66,8 +70,8 @@ impl Driver {
 
     /// Becomes the active controller; false if another node was faster.
     async fn claim(&mut self, image: &MetadataImage) -> Result<bool, QuorumError> {
-        let min_isr = (self.config.rules.topic)(ConfigMap::EMPTY).min_insync_replicas;
-        let batch = activation_batch(image, self.config.node_id, Uuid::new_v4(), min_isr, self.clock.wall_ms());
+        let min_isr = TopicConfig::resolve(&self.settings, &Overrides::new()).min_insync_replicas;
+        let batch = activation_batch(image, self.quorum.key().id, self.cluster_id, min_isr, self.clock.wall_ms());
         let epoch = batch.claim_epoch;
         match self.quorum.propose(batch).await {
             Ok(Applied::Ok { offset }) => {
@@ -81,10 +85,11 @@ impl Driver {
 
     async fn serve(&mut self) -> Result<End, QuorumError> {
         let seed = Uuid::new_v4().as_u128();
-        let mut controller = Controller::new(self.config.clone(), seed, &self.quorum.image(), self.clock.mono());
+        let mut controller = Controller::new(self.settings.clone(), seed, &self.quorum.image(), self.clock.mono());
         loop {
             self.quorum.maybe_snapshot(self.clock.mono()).await?;
-            let deadline = [controller.next_deadline(), self.quorum.snapshot_deadline()].into_iter().flatten().min();
+            let deadline =
+                self.quorum.snapshot_deadline().map_or(controller.next_deadline(), |at| at.min(controller.next_deadline()));
             let submission = tokio::select! {
                 biased;
                 _ = &mut self.stop => return Ok(End::Stop),
@@ -111,7 +116,7 @@ impl Driver {
             round.take(controller, now, decided);
             submission = if round.is_full() { None } else { self.mailbox.try_recv().ok() };
         }
-        if controller.next_deadline().is_some_and(|at| at <= now) {
+        if controller.next_deadline() <= now {
             let due = controller.on_time(round.draft(), now);
             round.take(controller, now, Decided::unasked(due));
         }
@@ -149,9 +154,6 @@ pub(super) fn not_controller() -> ApiError {
     ApiError::new(ErrorCode::NotController, "No controller appears to be active.")
 }
 
-async fn sleep_until(clock: &Clock, deadline: Option<Mono>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(clock.instant_of(at).into()).await,
-        None => std::future::pending().await,
-    }
+async fn sleep_until(clock: &Clock, deadline: Mono) {
+    tokio::time::sleep_until(clock.instant_of(deadline).into()).await;
 }

@@ -45,7 +45,9 @@ impl Controller {
                         };
                         partition_result(*index, &outcome)
                     });
-                    results.push(ReplicaElectionResult::default().with_partition_result(partitions.collect()).with_topic(topic.clone()));
+                    results.push(
+                        ReplicaElectionResult::default().with_partition_result(partitions.collect()).with_topic(topic.clone()),
+                    );
                 }
             }
             None => {
@@ -94,18 +96,20 @@ impl Controller {
             None if election == Election::Preferred => {
                 Err(ApiError::new(ErrorCode::PreferredLeaderNotAvailable, "The preferred leader was not available."))
             }
-            None => Err(ApiError::new(ErrorCode::EligibleLeadersNotAvailable, "Eligible topic partition leaders are not available.")),
+            None => {
+                Err(ApiError::new(ErrorCode::EligibleLeadersNotAvailable, "Eligible topic partition leaders are not available."))
+            }
         }
     }
 
-    /// Gives leadership back to preferred leaders, and elects uncleanly where that is allowed and nobody leads.
-    pub(super) fn elect_unasked(&self, draft: &MetadataImage, records: &mut Vec<MetadataRecord>) {
+    /// Gives leadership back to preferred leaders, and elects uncleanly where that is allowed and nobody leads. False if some are left.
+    pub(super) fn elect_unasked(&self, draft: &MetadataImage, records: &mut Vec<MetadataRecord>) -> bool {
         let active = |id| draft.is_active(id);
         for topic in draft.topics().iter_by_id() {
             let mut scope = None;
             for (index, partition) in topic.iter().filter(|(_, p)| p.leader != p.preferred_leader()) {
                 if records.len() >= MAX_ELECTIONS {
-                    return;
+                    return false;
                 }
                 let scope = scope.get_or_insert_with(|| self.scope(draft, topic));
                 let unclean = !partition.has_leader() && scope.is_unclean_allowed();
@@ -113,6 +117,7 @@ impl Controller {
                 records.extend(scope.change(index, partition, active, |b| b.election(election)));
             }
         }
+        true
     }
 }
 
@@ -124,3 +129,6 @@ fn partition_result(index: i32, outcome: &Result<(), ApiError>) -> PartitionResu
     let (code, text) = code_and_text(outcome);
     PartitionResult::default().with_partition_id(index).with_error_code(code).with_error_message(text)
 }
+
+#[cfg(test)]
+mod tests;

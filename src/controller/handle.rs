@@ -9,18 +9,26 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_protocol::messages::{
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest, AlterConfigsResponse, AlterPartitionRequest,
+    AlterPartitionResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    DescribeQuorumRequest, DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+    UnregisterBrokerRequest, UnregisterBrokerResponse, UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
+use super::Controller;
 use super::broker_registration::Origin;
 use super::decision::{ApiError, Decision};
+use super::describe_quorum::describe_quorum;
 use super::driver::{Driver, Submission, not_controller};
 use super::round::Decided;
-use super::{Controller, ControllerConfig};
 use crate::base::disk::Disk;
 use crate::base::time::{Clock, Mono};
+use crate::config::{BrokerConfig, Settings};
 use crate::metadata::MetadataImage;
 use crate::quorum::{MetadataChange, MetadataQuorum, QuorumError, QuorumOptions, VoterNode};
 
@@ -29,7 +37,10 @@ const MAILBOX: usize = 1024;
 
 #[derive(Clone)]
 pub struct ControllerOptions {
-    pub controller: ControllerConfig,
+    /// What the node was started with; dynamic values come from the metadata itself.
+    pub settings: Arc<Settings>,
+    /// The id a new cluster gets: the one that this node's log directories are marked with.
+    pub cluster_id: Uuid,
     /// Directory of the metadata log, used by nothing else.
     pub dir: PathBuf,
     /// Where other controllers reach this one.
@@ -77,9 +88,10 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
     let (stop, stopped) = oneshot::channel();
     let (opened, is_open) = oneshot::channel();
     let (end, ended) = oneshot::channel();
+    let told = clock.clone();
     let run = async move {
         let quorum_options = QuorumOptions {
-            node_id: options.controller.node_id,
+            node_id: BrokerConfig::of(&options.settings).node.node_id,
             dir: options.dir,
             node: options.node,
             max_bytes_between_snapshots: options.max_bytes_between_snapshots,
@@ -91,7 +103,8 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
         };
         let published = quorum.publish();
         if opened.send(Ok(published)).is_ok() {
-            let driver = Driver { quorum, config: options.controller, clock, mailbox, stop: stopped };
+            let driver =
+                Driver { quorum, settings: options.settings, cluster_id: options.cluster_id, clock, mailbox, stop: stopped };
             let _ = end.send(driver.run().await);
         }
     };
@@ -104,7 +117,7 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
         })
         .map_err(io)?;
     let (images, changes) = is_open.await.map_err(|_| QuorumError::Stopped("its thread has panicked".into()))??;
-    let handle = ControllerHandle { requests, images };
+    let handle = ControllerHandle { requests, clock: told, images };
     Ok(StartedController { handle, changes, running: RunningController { stop, ended } })
 }
 
@@ -115,6 +128,7 @@ pub async fn start(options: ControllerOptions, disk: Arc<dyn Disk>, clock: Clock
 #[derive(Clone)]
 pub struct ControllerHandle {
     requests: mpsc::Sender<Submission>,
+    clock: Clock,
     images: watch::Receiver<Arc<MetadataImage>>,
 }
 
@@ -154,6 +168,70 @@ impl ControllerHandle {
 
     pub async fn broker_heartbeat(&self, request: BrokerHeartbeatRequest) -> Result<BrokerHeartbeatResponse, ApiError> {
         self.submit(move |controller, draft, _, now| Ok(controller.broker_heartbeat(draft, now, &request))).await
+    }
+
+    pub async fn create_partitions(&self, request: CreatePartitionsRequest) -> Result<CreatePartitionsResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| controller.create_partitions(draft, &request)).await
+    }
+
+    pub async fn incremental_alter_configs(
+        &self,
+        request: IncrementalAlterConfigsRequest,
+    ) -> Result<IncrementalAlterConfigsResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| controller.incremental_alter_configs(draft, &request)).await
+    }
+
+    pub async fn alter_configs(&self, request: AlterConfigsRequest) -> Result<AlterConfigsResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| controller.alter_configs(draft, &request)).await
+    }
+
+    /// `version` is that of the request.
+    pub async fn alter_partition(
+        &self,
+        request: AlterPartitionRequest,
+        version: i16,
+    ) -> Result<AlterPartitionResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| Ok(controller.alter_partition(draft, &request, version))).await
+    }
+
+    pub async fn assign_replicas_to_dirs(
+        &self,
+        request: AssignReplicasToDirsRequest,
+    ) -> Result<AssignReplicasToDirsResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| Ok(controller.assign_replicas_to_dirs(draft, &request))).await
+    }
+
+    pub async fn elect_leaders(&self, request: ElectLeadersRequest) -> Result<ElectLeadersResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| controller.elect_leaders(draft, &request)).await
+    }
+
+    pub async fn list_partition_reassignments(
+        &self,
+        request: ListPartitionReassignmentsRequest,
+    ) -> Result<ListPartitionReassignmentsResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| Ok(controller.list_partition_reassignments(draft, &request))).await
+    }
+
+    pub async fn allocate_producer_ids(
+        &self,
+        request: AllocateProducerIdsRequest,
+    ) -> Result<AllocateProducerIdsResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| Ok(controller.allocate_producer_ids(draft, &request))).await
+    }
+
+    /// `version` is that of the request.
+    pub async fn update_features(
+        &self,
+        request: UpdateFeaturesRequest,
+        version: i16,
+    ) -> Result<UpdateFeaturesResponse, ApiError> {
+        self.submit(move |controller, draft, _, _| Ok(controller.update_features(draft, &request, version))).await
+    }
+
+    pub async fn describe_quorum(&self, request: DescribeQuorumRequest) -> Result<DescribeQuorumResponse, ApiError> {
+        let wall_ms = self.clock.wall_ms();
+        self.submit(move |_, draft, quorum, _| Ok(Decision::reply(describe_quorum(&request, draft, &quorum.describe(), wall_ms))))
+            .await
     }
 
     pub async fn unregister_broker(&self, request: UnregisterBrokerRequest) -> Result<UnregisterBrokerResponse, ApiError> {

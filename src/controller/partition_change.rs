@@ -264,3 +264,6 @@ impl<'a> PartitionChangeBuilder<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::controller::testing::config;
+    use crate::controller::testing::settings;
 
     fn features(n: usize) -> Vec<MetadataRecord> {
         (0..n).map(|i| MetadataRecord::FeatureLevel { name: i.to_string().into(), level: 1 }).collect()
@@ -106,7 +106,7 @@ mod tests {
     /// Sizes of the batches, and for each decision the number of batches it waits for.
     fn round(decisions: &[(usize, bool)]) -> (Vec<usize>, Vec<usize>) {
         let image = MetadataImage::default();
-        let mut controller = Controller::new(config(), 1, &image, Mono::ZERO);
+        let mut controller = Controller::new(settings(""), 1, &image, Mono::ZERO);
         let mut round = Round::new(image);
         for (records, atomic) in decisions {
             let decided = Decided { records: features(*records), atomic: *atomic, reply: Box::new(|_| ()) };
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_later_decision_sees_the_earlier_ones() {
         let image = MetadataImage::default();
-        let mut controller = Controller::new(config(), 1, &image, Mono::ZERO);
+        let mut controller = Controller::new(settings(""), 1, &image, Mono::ZERO);
         let mut round = Round::new(image);
         let seen = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..2 {

@@ -31,7 +31,7 @@ impl MetadataDelta {
     /// Everything in which the two may differ. For a first image, and after a snapshot took the place of records.
     pub fn between(old: &MetadataImage, new: &MetadataImage) -> Self {
         let mut delta = Self {
-            features: old.features() != new.features(),
+            features: old.features != new.features,
             producer_ids: old.next_producer_id() != new.next_producer_id(),
             controller: old.claim_epoch() != new.claim_epoch(),
             ..Self::default()

@@ -80,8 +80,8 @@ impl MetadataImage {
     }
 
     /// Finalized features that are on, with their levels.
-    pub fn features(&self) -> &BTreeMap<Arc<str>, i16> {
-        &self.features
+    pub fn features(&self) -> impl Iterator<Item = (&str, i16)> {
+        self.features.iter().map(|(name, level)| (&**name, *level))
     }
 
     /// Level of a finalized feature; 0 if it is off.

@@ -8,6 +8,7 @@ mod batch;
 mod broker;
 mod configs;
 mod delta;
+pub mod features;
 mod image;
 mod partition;
 mod record;
@@ -24,6 +25,7 @@ pub use batch::{Applied, RecordBatch};
 pub use broker::{BrokerRegistration, DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, VersionRange};
 pub use configs::{ConfigMap, ConfigResource, ConfigsImage, ResourceType};
 pub use delta::{MetadataDelta, TopicDelta};
+pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION};
 pub use image::{ClusterInfo, MetadataImage};
 pub use partition::{Directories, PartitionChange, PartitionRegistration, Replicas};
 pub use record::MetadataRecord;
@@ -31,8 +33,3 @@ pub use replay::ReplayError;
 pub use topics::{TopicImage, TopicsImage, unify};
 pub use wire::DecodeError;
 pub(crate) use wire::{Reader as WireReader, Writer as WireWriter};
-
-/// Finalized feature whose level tells which metadata records exist (KIP-778).
-pub const METADATA_VERSION: &str = "metadata.version";
-/// Finalized feature that turns eligible leader replicas on (KIP-966).
-pub const ELIGIBLE_LEADER_REPLICAS_VERSION: &str = "eligible.leader.replicas.version";

@@ -2,7 +2,7 @@
 //!
 //! A segment `<first index, 20 digits>.log` is a header and frames, one entry each:
 //!
-//!     header  "klmL" · version u16 · length u16 · CRC32C of the rest u32 · the entry before the first (option, log id), padded to 64 bytes
+//!     header  "klmL" · CRC32C of the rest u32 · version u16 · the entry before the first (option, log id), padded to 64 bytes
 //!     frame   "kf" · length u32 · CRC32C u32 · append u32 · entry         numbers big-endian; the CRC covers `append` and the entry
 //!
 //! `append` is the position at which the write that brought the frame began. Writes are synced one after the other, so after a crash only
@@ -29,8 +29,8 @@ const HEADER_MAGIC: [u8; 4] = *b"klmL";
 const FORMAT_VERSION: u16 = 0;
 const FRAME_MAGIC: [u8; 2] = *b"kf";
 const FRAME_HEADER_LEN: usize = 14;
-/// A segment that has grown this large is followed by a new one; purging removes whole segments.
-const SEGMENT_BYTES: u64 = 4 << 20;
+/// A segment that has grown this large is followed by a new one; purging removes whole segments. Small in tests, where many come and go.
+const SEGMENT_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 4 << 20 };
 /// Entries just appended are kept in memory until they are read once: by the state machine, a moment later.
 const FRESH_BYTES: usize = 1 << 20;
 
@@ -79,7 +79,7 @@ impl MetadataLog {
     /// # Errors
     /// Damage before the tail, missing segments, and whatever the disk says.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, QuorumError> {
-        disk.create_dir_all(dir).map_err(QuorumError::io("create", dir))?;
+        create_dir(&*disk, dir)?;
         let mut first_indexes: Vec<u64> = disk
             .list(dir)
             .map_err(QuorumError::io("list", dir))?
@@ -189,7 +189,7 @@ impl MetadataLog {
     pub fn read(&mut self, range: Range<u64>) -> Result<Vec<Entry>, QuorumError> {
         let end = range.end.min(next_index(&self.last));
         let mut entries = Vec::with_capacity(end.saturating_sub(range.start) as usize);
-        let mut index = range.start;
+        let mut index = range.start.max(next_index(&self.purged()));
         while index < end {
             if self.fresh.front().is_some_and(|e| e.log_id.index == index) {
                 entries.extend(self.fresh.pop_front());
@@ -291,30 +291,39 @@ impl MetadataLog {
     }
 }
 
-fn header(before: &Option<LogId>) -> [u8; HEADER_LEN] {
-    let mut body = Vec::with_capacity(HEADER_LEN);
-    WireWriter::new(&mut body).bool(before.is_some());
-    if let Some(id) = before {
-        entry::write_log_id(&mut body, id);
+/// A directory whose name, and whose parents' names, survive a crash.
+fn create_dir(disk: &dyn Disk, dir: &Path) -> Result<(), QuorumError> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|d| !d.as_os_str().is_empty() && !disk.exists(d)).collect();
+    disk.create_dir_all(dir).map_err(QuorumError::io("create", dir))?;
+    for created in missing {
+        let parent = created.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        disk.sync_dir(parent).map_err(QuorumError::io("sync", parent))?;
     }
-    body.resize(HEADER_LEN - 12, 0);
+    Ok(())
+}
+
+fn header(before: &Option<LogId>) -> [u8; HEADER_LEN] {
+    let mut rest = FORMAT_VERSION.to_be_bytes().to_vec();
+    WireWriter::new(&mut rest).bool(before.is_some());
+    if let Some(id) = before {
+        entry::write_log_id(&mut rest, id);
+    }
+    rest.resize(HEADER_LEN - 8, 0);
     let mut header = [0; HEADER_LEN];
     header[..4].copy_from_slice(&HEADER_MAGIC);
-    header[4..6].copy_from_slice(&FORMAT_VERSION.to_be_bytes());
-    header[6..8].copy_from_slice(&(HEADER_LEN as u16).to_be_bytes());
-    header[8..12].copy_from_slice(&crc32c::crc32c(&body).to_be_bytes());
-    header[12..].copy_from_slice(&body);
+    header[4..8].copy_from_slice(&crc32c::crc32c(&rest).to_be_bytes());
+    header[8..].copy_from_slice(&rest);
     header
 }
 
 /// The entry before the first, as the header says; `None` if the header is not whole.
 fn parse_header(bytes: &[u8]) -> Result<Option<Option<LogId>>, DecodeError> {
     let Some(header) = bytes.get(..HEADER_LEN) else { return Ok(None) };
-    if header[..4] != HEADER_MAGIC || header[8..12] != crc32c::crc32c(&header[12..]).to_be_bytes() {
+    if header[..4] != HEADER_MAGIC || header[4..8] != crc32c::crc32c(&header[8..]).to_be_bytes() {
         return Ok(None);
     }
-    match u16::from_be_bytes([header[4], header[5]]) {
-        FORMAT_VERSION => WireReader::new(&header[12..]).option(entry::read_log_id).map(Some),
+    match u16::from_be_bytes([header[8], header[9]]) {
+        FORMAT_VERSION => WireReader::new(&header[10..]).option(entry::read_log_id).map(Some),
         version => Err(DecodeError::UnknownVersion { kind: 0, version: u64::from(version) }),
     }
 }

@@ -166,3 +166,6 @@ impl MetadataQuorum {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,8 @@ use crate::controller::testing;
 
 async fn open(dir: &Path) -> StartedController {
     let options = ControllerOptions {
-        controller: testing::config(),
+        settings: testing::settings(""),
+        cluster_id: uuid::Uuid::from_u128(7000),
         dir: dir.join("metadata"),
         node: VoterNode::default(),
         max_bytes_between_snapshots: 20 << 20,
@@ -55,10 +56,7 @@ async fn a_first_start_makes_a_cluster_and_a_restart_finds_it() {
     assert!(created.topics.iter().all(|t| t.error_code == 0 && t.num_partitions == 2));
     let before = started.handle.image();
     assert_eq!(before.cluster().unwrap().cluster_id.len(), 22);
-    assert_eq!(
-        before.features().iter().map(|(n, l)| (&**n, *l)).collect::<Vec<_>>(),
-        [("eligible.leader.replicas.version", 1), ("metadata.version", 30)]
-    );
+    assert_eq!(before.features().collect::<Vec<_>>(), [("eligible.leader.replicas.version", 1), ("metadata.version", 30)]);
     let topic = before.topic("a").unwrap();
     assert_eq!((topic.partitions.len(), topic.partitions[0].leader, topic.partitions[0].leader_epoch), (2, 1, 0));
     started.running.stop().await.unwrap();

@@ -1,0 +1,39 @@
+//! What a coordinator needs of its partition: the leader's log of one partition, as seen by its only writer.
+//!
+//! A trait because the world is really replaced here: a partition of the replica manager in a broker, a log in memory in tests and simulations.
+//! Invariants of every implementation: `log_start ≤ high_watermark ≤ log_end`, none of them steps back while the leader epoch stands.
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use crate::base::ErrorCode;
+use crate::base::ids::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
+
+pub trait CoordinatorLog: Send + Sync + 'static {
+    fn topic_partition(&self) -> &TopicPartition;
+
+    /// Bytes one batch may have: the topic's `max.message.bytes`.
+    fn max_batch_bytes(&self) -> usize;
+
+    /// Appends one built batch as the leader of `leader_epoch`, and returns the log end after it.
+    ///
+    /// Errors: `NotLeaderOrFollower` if this broker is not the leader in that epoch; `NotEnoughReplicas`, `KafkaStorageError`,
+    /// `MessageTooLarge` as for a producer; `InvalidProducerEpoch` and its like for a batch of a transaction. Nothing was appended, or
+    /// what was is unknown: either way the state machine has to be rebuilt from the log.
+    fn append_batch(&self, batch: Bytes, leader_epoch: LeaderEpoch, now: TimestampMs) -> Result<Offset, ErrorCode>;
+
+    fn high_watermark(&self) -> Offset;
+    fn log_start_offset(&self) -> Offset;
+    fn log_end_offset(&self) -> Offset;
+
+    /// Resolves once `high_watermark ≥ end`, or with an error when this broker stops leading first. Dropping it is cancellation.
+    fn wait_committed(&self, end: Offset) -> impl Future<Output = Result<(), ErrorCode>> + Send + 'static;
+
+    /// Whole batches from the one that contains `from` up to the log end (not the high watermark), at least one and otherwise no more
+    /// than `max_bytes`; empty at the log end. Blocks on the disk.
+    fn read_log(&self, from: Offset, max_bytes: usize) -> Result<Bytes, ErrorCode>;
+
+    /// Gives up everything before `offset`, as DeleteRecords does; `offset ≤ high_watermark`.
+    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode>;
+}
