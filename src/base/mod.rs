@@ -2,6 +2,8 @@
 
 pub mod disk;
 pub mod ids;
+pub mod logging;
+pub mod tasks;
 pub mod time;
 
 /// Kafka's error codes. The absence of an error (code 0) is `Ok` or `None`, never a value of this type.

@@ -179,12 +179,13 @@ impl LogHome {
         self.dir.read().clone()
     }
 
-    /// Renames the directory itself.
+    /// Renames the directory itself, durably.
     pub fn rename(&self, to: PathBuf) -> Result<(), FileError> {
         let mut dir = self.dir.write();
         self.disk().rename(&dir, &to).map_err(FileError::io("rename", &dir))?;
         *dir = to;
-        Ok(())
+        let parent = self.directory.path();
+        self.disk().sync_dir(parent).map_err(FileError::io("sync", parent))
     }
 
     pub fn file(&self, base_offset: Offset, kind: FileKind, state: FileState) -> PathBuf {

@@ -127,7 +127,16 @@ pub fn log_dir_name(log: &TopicPartition) -> String {
 
 /// Directory of a log that is going; `unique` keeps apart those of one partition. A long topic is cut, as Kafka cuts it.
 pub fn delete_dir_name(log: &TopicPartition, unique: u128) -> String {
-    let suffix = format!("-{}.{unique:032x}-delete", log.partition);
+    unique_dir_name(log, unique, "delete")
+}
+
+/// Directory of a log that was put aside; likewise.
+pub fn stray_dir_name(log: &TopicPartition, unique: u128) -> String {
+    unique_dir_name(log, unique, "stray")
+}
+
+fn unique_dir_name(log: &TopicPartition, unique: u128, state: &str) -> String {
+    let suffix = format!("-{}.{unique:032x}-{state}", log.partition);
     let topic = &log.topic[..log.topic.len().min(NAME_MAX - suffix.len())];
     format!("{topic}{suffix}")
 }
@@ -158,6 +167,7 @@ mod tests {
         let log = TopicPartition::new("my-topic.x", 7);
         assert_eq!(LogDirName::parse("my-topic.x-7"), LogDirName::Log(log.clone()));
         assert_eq!(LogDirName::parse(&delete_dir_name(&log, 5)), LogDirName::Deleted);
+        assert_eq!(LogDirName::parse(&stray_dir_name(&log, 5)), LogDirName::Aside);
         assert_eq!(LogDirName::parse("t-0.0123456789abcdef0123456789abcdef-stray"), LogDirName::Aside);
         assert_eq!(LogDirName::parse("t-0.0123456789abcdef0123456789abcdef-future"), LogDirName::Aside);
         for foreign in ["__cluster_metadata-0", "remote-log-index-cache", "lost+found", "-1", "t-x", "my-delete"] {

@@ -1,6 +1,6 @@
 //! Rolling, checkpoints, closing and deleting.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -116,12 +116,26 @@ impl Log {
         let name = crate::storage::names::delete_dir_name(self.partition(), unique);
         let to = self.directory().path().join(name);
         self.shared.deleted.store(true, Ordering::Release);
-        self.home().rename(to.clone()).map_err(|error| self.error(error))?;
+        self.rename_directory(&to)?;
+        self.directory().deletions.schedule_dir(to.clone(), now.saturating_add(self.config.file_delete_delay_ms));
+        Ok(to)
+    }
+
+    /// Renames the directory so that the log is gone but nothing of it is lost; a person decides what becomes of it. Its new path.
+    pub(in crate::storage) fn put_aside(&mut self, unique: u128) -> Result<PathBuf, LogError> {
+        self.directory().check_online()?;
+        let to = self.directory().path().join(crate::storage::names::stray_dir_name(self.partition(), unique));
+        self.shared.deleted.store(true, Ordering::Release);
+        self.rename_directory(&to)?;
+        Ok(to)
+    }
+
+    fn rename_directory(&mut self, to: &Path) -> Result<(), LogError> {
+        self.home().rename(to.to_owned()).map_err(|error| self.error(error))?;
         for segment in self.segments.iter() {
             segment.follow_directory();
         }
-        self.directory().deletions.schedule_dir(to.clone(), now.saturating_add(self.config.file_delete_delay_ms));
-        Ok(to)
+        Ok(())
     }
 
     /// Takes segments out of the log, in the order given, and has their files removed later. Each removal is made durable before the next: a loss

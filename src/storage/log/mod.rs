@@ -152,8 +152,12 @@ impl Log {
     }
 
     /// Whether every append is to be made durable at once, because acknowledgements wait for it (`flush = on-ack`, or `auto` with one replica).
+    /// What recovery left that is not durable yet is flushed then, too: nobody else would ask for it.
     pub fn set_flush_on_ack(&mut self, on_ack: bool) {
         self.flush_on_ack = on_ack;
+        if self.flush_on_ack() && self.durable_end() < self.log_end_offset() {
+            self.shared.flush_urgently();
+        }
     }
 
     /// Whether acknowledgements, and the high watermark, have to wait for [`Self::durable_end`].

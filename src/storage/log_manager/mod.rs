@@ -260,6 +260,13 @@ impl LogManager {
         Ok(())
     }
 
+    /// Puts a log aside that belongs to no topic any more: its directory is renamed to `…-stray` and kept. The partition may have a new one.
+    pub fn put_aside(&self, mut log: Log, now: TimestampMs) -> Result<PathBuf, LogError> {
+        let nth = self.deletions.fetch_add(1, Ordering::Relaxed);
+        self.logs.lock().remove(log.partition());
+        log.put_aside((now as u128) << 64 | u128::from(nth))
+    }
+
     /// What has to be done now and then: flushes by `flush.ms`, and files whose time has come to go. Blocks on the disk for the latter.
     pub fn tick(&self, now: TimestampMs) {
         for log in self.logs() {

@@ -1,0 +1,107 @@
+//! A bound address: accepts connections within the limits and gives each a task of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use super::connection::{Closed, Connection};
+use super::limits::{ConnectionLimits, RequestMemory};
+use crate::api::session::Session;
+use crate::broker::Broker;
+
+/// How long the acceptor rests when the system has no descriptor or memory for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections of all listeners share.
+#[derive(Clone)]
+pub struct Shared {
+    pub broker: Arc<Broker>,
+    pub limits: Arc<ConnectionLimits>,
+    pub memory: Arc<RequestMemory>,
+    /// `socket.request.max.bytes`.
+    pub frame_limit: usize,
+    /// `connections.max.idle.ms`.
+    pub idle_after: Duration,
+    pub connections: TaskTracker,
+    pub stop: CancellationToken,
+}
+
+pub struct Listener {
+    name: Arc<str>,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds `address`; `backlog` is `socket.listen.backlog.size`.
+    pub fn bind(name: &str, address: SocketAddr, backlog: i32) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(backlog)?;
+        Ok(Self { name: name.into(), socket: TcpListener::from_std(socket.into())? })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address bound, with the port the system chose where 0 was asked for.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts until the broker stops.
+    pub async fn serve(self, shared: Shared) {
+        loop {
+            let room = tokio::select! {
+                () = shared.stop.cancelled() => return,
+                room = shared.limits.room() => room,
+            };
+            let accepted = tokio::select! {
+                () = shared.stop.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => match shared.limits.admit(peer.ip(), room) {
+                    Some(admission) => self.start(stream, peer, admission, &shared),
+                    None => info!(%peer, "connection refused: its address has as many as max.connections.per.ip allows"),
+                },
+                // The peer was gone before it was accepted.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(e) => {
+                    warn!(listener = %self.name, error = %e, "cannot accept connections; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn start(&self, stream: TcpStream, peer: SocketAddr, admission: super::limits::Admission, shared: &Shared) {
+        let Ok(local) = stream.local_addr() else { return };
+        // Answers are written whole: waiting for more to send would only add delay.
+        let _ = stream.set_nodelay(true);
+        let session = Session::new(shared.broker.clone(), self.name.clone(), peer, local);
+        let connection =
+            Connection::new(stream, session, shared.memory.clone(), shared.frame_limit, shared.idle_after, shared.stop.clone());
+        shared.connections.spawn(async move {
+            match connection.serve().await {
+                Closed::Refused(reason) => info!(%peer, reason, "connection closed"),
+                Closed::Idle => debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms"),
+                Closed::Io(e) => debug!(%peer, error = %e, "connection lost"),
+                Closed::ByPeer | Closed::Stopping => {}
+            }
+            drop(admission);
+        });
+    }
+}
