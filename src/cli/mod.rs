@@ -1,6 +1,16 @@
-//! The command line: one file or folder a noun. Everything but `serve` speaks the wire, so it works against any Kafka.
+//! The command line: one file or folder a noun. Everything but `serve` and `dump` speaks the wire, so it works against any Kafka.
 
 pub mod bench;
+mod connect;
+mod error;
+mod nearest;
+mod outcome;
+mod output;
+mod partitions;
+mod runtime;
+mod settings;
+mod topic;
+mod when;
 
 use std::process::ExitCode;
 
@@ -16,6 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make, show, change and delete topics
+    Topic(topic::TopicArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -24,13 +36,16 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::Bench(args) => bench::run(args),
+        Command::Topic(args) => topic::run(args),
+        Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("klamm: {error}");
-            ExitCode::FAILURE
+            if !error.is_broken_pipe() {
+                output::report(&error);
+            }
+            error.exit_code()
         }
     }
 }
