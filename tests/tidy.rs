@@ -26,7 +26,8 @@ const LAYERS: &[&str] = &[
 ];
 
 /// Files that decide, by path prefix.
-const PURE: &[&str] = &["record", "metadata", "replica/fetch_session.rs", "replica/waiters.rs", "coordinator/group/classic", "protocol"];
+const PURE: &[&str] =
+    &["record", "metadata", "replica/fetch_session.rs", "replica/waiters.rs", "coordinator/group/classic", "protocol"];
 
 /// What a deciding file must not mention.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "SystemTime::now", "Instant::now", "std::net::Tcp", "thread::spawn"];

@@ -28,12 +28,13 @@ pub enum CliError {
     NoTopic { name: String, nearest: Option<String> },
     #[error("{failed} of {all} {what} failed")]
     Partly { failed: usize, all: usize, what: &'static str },
+    /// Something failed in the middle of a stream; what went before it was done.
+    #[error("stopped after {done} {what}, which were done")]
+    Stopped { done: u64, what: &'static str },
     #[error("cannot {operation} {}: {source}", path.display())]
     File { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot write to the standard output: {0}")]
     Output(io::Error),
-    #[error("cannot read the standard input: {0}")]
-    Input(io::Error),
     #[error("interrupted")]
     Interrupted,
     #[error(transparent)]
@@ -65,7 +66,7 @@ impl CliError {
         ExitCode::from(match self {
             _ if self.is_broken_pipe() => 0,
             Self::Usage(_) => 2,
-            Self::Partly { .. } => 3,
+            Self::Partly { .. } | Self::Stopped { .. } => 3,
             Self::Interrupted => 130,
             _ => 1,
         })
@@ -83,7 +84,9 @@ impl CliError {
                 Some(format!("there is a topic {nearest:?}; or make this one with 'klamm topic create {name}'"))
             }
             Self::Partly { .. } => Some("the lines above say which ones and why; the others were done".into()),
-            Self::Bench(_) | Self::Usage(_) | Self::File { .. } | Self::Output(_) | Self::Input(_) | Self::Interrupted => None,
+            Self::Stopped { .. } | Self::Bench(_) | Self::Usage(_) | Self::File { .. } | Self::Output(_) | Self::Interrupted => {
+                None
+            }
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The command line: one file or folder a noun. Everything but `serve` and `dump` speaks the wire, so it works against any Kafka.
 
+mod base64;
 pub mod bench;
 mod connect;
+mod consume;
 mod error;
 mod nearest;
 mod outcome;
 mod output;
 mod partitions;
+mod produce;
+mod record_json;
 mod runtime;
 mod settings;
 mod topic;
@@ -28,6 +32,10 @@ struct Cli {
 enum Command {
     /// Make, show, change and delete topics
     Topic(topic::TopicArgs),
+    /// Write records to a topic
+    Produce(produce::ProduceArgs),
+    /// Read records of topics
+    Consume(consume::ConsumeArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -37,6 +45,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Topic(args) => topic::run(args),
+        Command::Produce(args) => produce::run(args),
+        Command::Consume(args) => consume::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
     };
     match outcome {

@@ -46,9 +46,7 @@ pub fn conclude<T: Serialize>(
         .iter()
         .map(|Outcome { name, result }| Row { name, done: result.as_ref().ok(), error: result.as_ref().err().map(Problem::from) })
         .collect();
-    format.print(&rows, || {
-        rows.iter().filter_map(|row| row.done.map(|done| format!("{}\n", line(row.name, done)))).collect()
-    })?;
+    format.print(&rows, || rows.iter().filter_map(|row| row.done.map(|done| format!("{}\n", line(row.name, done)))).collect())?;
     let all = outcomes.len();
     let mut errors: Vec<ClientError> = outcomes.into_iter().filter_map(|outcome| outcome.result.err()).collect();
     let failed = errors.len();

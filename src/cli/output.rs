@@ -143,7 +143,7 @@ mod tests {
         let mut table = Table::new(&["TOPIC", ">PARTITIONS", "ISR"]);
         table.row(["orders", "3", "1,2"]);
         table.row(["a\u{1b}[2J", "12", ""]);
-        assert_eq!(table.render(), "TOPIC   PARTITIONS  ISR\norders           3  1,2\na\u{fffd}[2J            12\n");
+        assert_eq!(table.render(), "TOPIC   PARTITIONS  ISR\norders           3  1,2\na\u{fffd}[2J           12\n");
     }
 
     #[test]

@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn durations_are_iso_or_units() {
-        for (text, seconds) in [("PT2H", 7200), ("P1DT2H", 93_600), ("2h", 7200), ("1d 12h", 129_600), ("90s", 90), ("P0DT0H0M5S", 5)] {
+        for (text, seconds) in
+            [("PT2H", 7200), ("P1DT2H", 93_600), ("2h", 7200), ("1d 12h", 129_600), ("90s", 90), ("P0DT0H0M5S", 5)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for wrong in ["", "5", "-2h", "P1M", "soon"] {
@@ -100,6 +102,9 @@ mod tests {
 
     #[test]
     fn timestamps_are_shown_to_the_millisecond() {
-        assert_eq!((shown(NOW), shown(0), shown(-1)), ("2024-05-01T10:00:00.000Z".into(), "1970-01-01T00:00:00.000Z".into(), "-".into()));
+        assert_eq!(
+            (shown(NOW), shown(0), shown(-1)),
+            ("2024-05-01T10:00:00.000Z".into(), "1970-01-01T00:00:00.000Z".into(), "-".into())
+        );
     }
 }

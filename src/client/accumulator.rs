@@ -261,7 +261,10 @@ mod tests {
         }
         accumulator.push(1, &record("c"), at(0));
         let first = take(&mut accumulator, at(9));
-        assert_eq!(first.iter().map(|b| (b.partition, values(b))).collect::<Vec<_>>(), [(0, vec!["a".into()]), (1, vec!["c".into()])]);
+        assert_eq!(
+            first.iter().map(|b| (b.partition, values(b))).collect::<Vec<_>>(),
+            [(0, vec!["a".into()]), (1, vec!["c".into()])]
+        );
         assert!(take(&mut accumulator, at(9)).is_empty());
         accumulator.again(first[0].clone());
         let second = take(&mut accumulator, at(10));

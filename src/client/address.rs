@@ -21,7 +21,11 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -49,8 +53,8 @@ impl FromStr for Address {
         }
         let port = match port {
             None => DEFAULT_PORT,
-            Some(port) => match port.parse() {
-                Ok(1..) => port.parse().expect("it was just parsed"),
+            Some(port) => match port.parse::<u16>() {
+                Ok(port @ 1..) => port,
                 _ => return Err(format!("{port:?} is not a port; ports are 1 to 65535")),
             },
         };

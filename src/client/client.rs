@@ -116,7 +116,9 @@ impl Client {
         let address = self.address_of(id).ok_or(ClientError::UnknownBroker(id))?;
         let advertised = |source: ClientError| ClientError::Advertised { id, address: address.clone(), source: Box::new(source) };
         self.open(&address).await.map_err(|error| match error {
-            ClientError::Connect { .. } | ClientError::ConnectTimeout { .. } if !self.bootstrap.contains(&address) => advertised(error),
+            ClientError::Connect { .. } | ClientError::ConnectTimeout { .. } if !self.bootstrap.contains(&address) => {
+                advertised(error)
+            }
             other => other,
         })
     }

@@ -171,10 +171,8 @@ impl Client {
             .with_include_synonyms(true)
             .with_include_documentation(documentation && version >= 3);
         let response = connection.send_version(&request, version).await?;
-        let missing = || ClientError::Incomplete {
-            api: kafka_protocol::messages::ApiKey::DescribeConfigs,
-            missing: resource.describe(),
-        };
+        let missing =
+            || ClientError::Incomplete { api: kafka_protocol::messages::ApiKey::DescribeConfigs, missing: resource.describe() };
         let result = response.results.into_iter().next().ok_or_else(missing)?;
         match result.error_code.err() {
             Some(code) => Err(ClientError::refused_with(resource.describe(), code, result.error_message.as_deref())),

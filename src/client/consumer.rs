@@ -55,7 +55,10 @@ impl Default for ConsumerOptions {
 pub enum Polled {
     Records(Fetched),
     /// The position lies outside the log. Nothing is read of the partition until [`Consumer::seek`].
-    OutOfRange { partition: TopicPartition, offset: Offset },
+    OutOfRange {
+        partition: TopicPartition,
+        offset: Offset,
+    },
 }
 
 /// Records of one partition, which may be none: then the position moved over markers and aborted records.
@@ -211,9 +214,8 @@ impl Consumer {
             return;
         }
         let mut asked = BTreeMap::<BrokerId, Vec<(&TopicPartition, &Reading)>>::new();
-        let readable = |reading: &Reading| {
-            !reading.out_of_range && reading.leader != NO_LEADER && !self.busy.contains(&reading.leader)
-        };
+        let readable =
+            |reading: &Reading| !reading.out_of_range && reading.leader != NO_LEADER && !self.busy.contains(&reading.leader);
         for (partition, reading) in self.partitions.iter().filter(|(_, reading)| readable(reading)) {
             asked.entry(reading.leader).or_default().push((partition, reading));
         }
@@ -241,7 +243,8 @@ impl Consumer {
         };
         let mut passing = None;
         for (partition, data) in rows {
-            let Some(reading) = self.partitions.get_mut(&partition).filter(|r| answered.asked.get(&partition) == Some(&r.position))
+            let Some(reading) =
+                self.partitions.get_mut(&partition).filter(|r| answered.asked.get(&partition) == Some(&r.position))
             else {
                 continue;
             };

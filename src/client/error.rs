@@ -9,6 +9,7 @@ use std::time::Duration;
 use kafka_protocol::messages::ApiKey;
 
 use super::address::Address;
+use super::meaning::meaning;
 use crate::base::ErrorCode;
 use crate::base::ids::{BrokerId, TopicPartition};
 
@@ -100,11 +101,7 @@ pub fn kafka_name(code: ErrorCode) -> String {
 }
 
 fn detail(code: ErrorCode, message: Option<&str>) -> String {
-    match (message, code) {
-        (Some(message), _) => format!(": {message}"),
-        (None, ErrorCode::Unknown(_)) => String::new(),
-        (None, code) => format!(": {code}"),
-    }
+    message.or_else(|| meaning(code)).map(|text| format!(": {text}")).unwrap_or_default()
 }
 
 /// The system's words without its number.
@@ -138,10 +135,11 @@ mod tests {
 
     #[test]
     fn a_refusal_says_who_what_and_why() {
-        let error = ClientError::refused_with("topic orders", ErrorCode::TopicAlreadyExists, Some("Topic 'orders' already exists."));
+        let error =
+            ClientError::refused_with("topic orders", ErrorCode::TopicAlreadyExists, Some("Topic 'orders' already exists."));
         assert_eq!(error.to_string(), "topic orders: TOPIC_ALREADY_EXISTS: Topic 'orders' already exists.");
         let error = ClientError::refused_with("group g", ErrorCode::NonEmptyGroup, Some(""));
-        assert!(error.to_string().starts_with("group g: NON_EMPTY_GROUP: The group is not empty"), "{error}");
+        assert!(error.to_string().starts_with("group g: NON_EMPTY_GROUP: the group still has members"), "{error}");
         let refused = io::Error::from_raw_os_error(111);
         let error = ClientError::Connect { address: Address::new("localhost", 9), source: Arc::new(refused) };
         assert_eq!(error.to_string(), "cannot connect to localhost:9: Connection refused");

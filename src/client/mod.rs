@@ -15,6 +15,7 @@ mod coordinator;
 pub mod error;
 pub mod group;
 mod leaders;
+mod meaning;
 pub mod metadata;
 pub mod offsets;
 pub mod partitioner;

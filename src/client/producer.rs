@@ -13,6 +13,7 @@ use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 
 use super::accumulator::{Accumulator, BatchLimits, NewRecord, SealedBatch};
 use super::client::{Client, Topics, topic_name};
@@ -90,6 +91,7 @@ pub struct Delivered {
 pub struct Producer {
     records: mpsc::Sender<(Option<i32>, NewRecord)>,
     topic: Topic,
+    stop: CancellationToken,
 }
 
 /// Tells of every record, batch by batch, in the order in which the broker answered.
@@ -100,11 +102,7 @@ pub struct Deliveries {
 
 impl Producer {
     /// Looks the topic up, and asks for a producer id if the options want one.
-    pub async fn open(
-        client: Arc<Client>,
-        topic: &str,
-        options: ProducerOptions,
-    ) -> Result<(Producer, Deliveries), ClientError> {
+    pub async fn open(client: Arc<Client>, topic: &str, options: ProducerOptions) -> Result<(Producer, Deliveries), ClientError> {
         let topic = client.topic(topic, options.auto_create).await?;
         let id = if options.idempotent && options.acks == Acks::All { init_producer_id(&client).await? } else { None };
         let limits = BatchLimits { bytes: options.batch_bytes, linger: options.linger, compression: options.compression };
@@ -112,6 +110,7 @@ impl Producer {
         let (delivered, deliveries) = mpsc::unbounded_channel();
         let clock = Clock::system();
         let start = usize::try_from(clock.wall_ms()).unwrap_or(0);
+        let stop = CancellationToken::new();
         let task = Task {
             client,
             acks: options.acks,
@@ -127,8 +126,8 @@ impl Producer {
             delivered,
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(task.run(received));
-        Ok((Producer { records, topic }, Deliveries { deliveries, _task: tasks }))
+        tasks.spawn(task.run(received, stop.clone()));
+        Ok((Producer { records, topic, stop }, Deliveries { deliveries, _task: tasks }))
     }
 
     /// The topic as it was when the producer began.
@@ -136,10 +135,20 @@ impl Producer {
         &self.topic
     }
 
-    /// Hands a record over, to the given partition or to the one its key belongs to. Waits while too much is under way. False if the
-    /// deliveries were dropped, and nobody sends any more.
+    /// Hands a record over, to the given partition or to the one its key belongs to. Waits while too much is under way. False if no more
+    /// records are taken.
     pub async fn send(&self, partition: Option<i32>, record: NewRecord) -> bool {
         self.records.send((partition, record)).await.is_ok()
+    }
+
+    /// The same from a thread that may wait.
+    pub fn send_blocking(&self, partition: Option<i32>, record: NewRecord) -> bool {
+        self.records.blocking_send((partition, record)).is_ok()
+    }
+
+    /// Makes the producer take no more records; what it has is still sent.
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
     }
 }
 
@@ -175,6 +184,7 @@ impl Client {
 /// `None` where the broker knows no producer ids.
 async fn init_producer_id(client: &Client) -> Result<Option<(ProducerId, ProducerEpoch)>, ClientError> {
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_transaction_timeout_ms(i32::MAX)
         .with_producer_id((-1).into())
         .with_producer_epoch(-1);
@@ -240,7 +250,7 @@ struct Answered {
 }
 
 impl Task {
-    async fn run(mut self, mut records: mpsc::Receiver<(Option<i32>, NewRecord)>) {
+    async fn run(mut self, mut records: mpsc::Receiver<(Option<i32>, NewRecord)>, stop: CancellationToken) {
         let mut open = true;
         while open || !self.accumulator.is_empty() {
             self.send_what_is_due(!open).await;
@@ -260,6 +270,7 @@ impl Task {
                     }
                     None => open = false,
                 },
+                () = stop.cancelled(), if !records.is_closed() => records.close(),
                 () = async { sleep_until(wake.expect("guarded")).await }, if wake.is_some() => {}
             }
         }
@@ -389,10 +400,9 @@ async fn produce(
     let response = connection.send_waiting(&request, version, wait).await?;
     let rows = response.responses.into_iter().flat_map(|topic| topic.partition_responses);
     let result = |row: &kafka_protocol::messages::produce_response::PartitionProduceResponse| match row.error_code.err() {
-        None => Ok(Delivered {
-            base_offset: row.base_offset,
-            log_append_time: Some(row.log_append_time_ms).filter(|at| *at >= 0),
-        }),
+        None => {
+            Ok(Delivered { base_offset: row.base_offset, log_append_time: Some(row.log_append_time_ms).filter(|at| *at >= 0) })
+        }
         Some(code) => {
             let first = row.record_errors.first().and_then(|error| error.batch_index_error_message.as_deref());
             let message = first.or(row.error_message.as_deref());

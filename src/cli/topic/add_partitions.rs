@@ -15,12 +15,14 @@ use crate::client::client::topic_name;
 use crate::client::{Client, ClientError};
 
 #[derive(Args)]
-#[command(after_help = "Keys move to other partitions when the number of partitions changes: records of one key that were produced before stay where
+#[command(
+    after_help = "Keys move to other partitions when the number of partitions changes: records of one key that were produced before stay where
 they are.
 
 Examples:
   klamm topic add-partitions orders --num 3
-  klamm topic add-partitions orders payments --num 1 --dry-run")]
+  klamm topic add-partitions orders payments --num 1 --dry-run"
+)]
 pub struct AddPartitions {
     /// Topics that get more partitions
     #[arg(required = true, value_name = "TOPIC")]
@@ -67,9 +69,7 @@ pub async fn grow(client: &Client, name: &str, count: i32, dry_run: bool) -> Res
         .with_validate_only(dry_run);
     let response = client.send_controller(&request).await?;
     match response.results.first().and_then(|row| row.error_code.err().map(|code| (code, row))) {
-        Some((code, row)) => {
-            Err(ClientError::refused_with(format!("topic {name}"), code, row.error_message.as_deref()).into())
-        }
+        Some((code, row)) => Err(ClientError::refused_with(format!("topic {name}"), code, row.error_message.as_deref()).into()),
         None => Ok(()),
     }
 }

@@ -24,13 +24,15 @@ use crate::client::offsets::{IsolationLevel, OffsetSpec, all_found};
 use crate::client::{Client, ClientError, Connection};
 
 #[derive(Args)]
-#[command(after_help = "Records are deleted from the beginning of a partition up to, and without, the offset. They cannot be brought back.
+#[command(
+    after_help = "Records are deleted from the beginning of a partition up to, and without, the offset. They cannot be brought back.
 
 Examples:
   klamm topic delete-records orders:0 --offset 1000
   klamm topic delete-records orders --all
   klamm topic delete-records orders --before '30d ago'
-  klamm topic delete-records --offset-json-file offsets.json")]
+  klamm topic delete-records --offset-json-file offsets.json"
+)]
 pub struct DeleteRecords {
     /// Topic, with or without partitions
     #[arg(value_name = "TOPIC[:PARTITIONS]", required_unless_present = "offset_json_file")]

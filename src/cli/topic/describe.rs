@@ -153,7 +153,8 @@ fn text(topics: &[Described], filtered: bool) -> String {
 }
 
 fn partitions<'a>(rows: impl Iterator<Item = (&'a Described, &'a Row)>, named: bool) -> String {
-    let mut table = Table::new(&["TOPIC", ">PARTITION", ">LEADER", ">EPOCH", "REPLICAS", "ISR", "OFFLINE", "ERROR"][usize::from(!named)..]);
+    let mut table =
+        Table::new(&["TOPIC", ">PARTITION", ">LEADER", ">EPOCH", "REPLICAS", "ISR", "OFFLINE", "ERROR"][usize::from(!named)..]);
     let mut empty = true;
     for (topic, row) in rows {
         empty = false;

@@ -45,9 +45,15 @@ struct Row {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Found {
-    Range { earliest: Option<Offset>, latest: Option<Offset> },
+    Range {
+        earliest: Option<Offset>,
+        latest: Option<Offset>,
+    },
     /// Null where no record is as late as that.
-    At { offset: Option<Offset>, timestamp: Option<TimestampMs> },
+    At {
+        offset: Option<Offset>,
+        timestamp: Option<TimestampMs>,
+    },
 }
 
 impl Offsets {
@@ -65,7 +71,8 @@ impl Offsets {
             }
             None => {
                 let (earliest, mut latest) = tokio::try_join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest))?;
-                let both = earliest.into_iter().filter_map(|(partition, first)| Some((latest.remove(&partition)?, partition, first)));
+                let both =
+                    earliest.into_iter().filter_map(|(partition, first)| Some((latest.remove(&partition)?, partition, first)));
                 both.map(|(last, partition, first)| row(partition, [first, last].into(), range)).collect()
             }
         };

@@ -48,7 +48,8 @@ impl Client {
     pub async fn committed_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
         let request = |version| {
             if version >= GROUPS {
-                let group = OffsetFetchRequestGroup::default().with_group_id(group_id(group)).with_topics(None).with_member_epoch(-1);
+                let group =
+                    OffsetFetchRequestGroup::default().with_group_id(group_id(group)).with_topics(None).with_member_epoch(-1);
                 OffsetFetchRequest::default().with_groups(vec![group])
             } else {
                 OffsetFetchRequest::default().with_group_id(group_id(group)).with_topics(None)
