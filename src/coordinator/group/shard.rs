@@ -132,6 +132,11 @@ impl GroupShard {
         Some((step.finish(), outcome))
     }
 
+    /// Time has passed for a group, if it is still there.
+    fn timed(&mut self, at: &At, id: &StrBytes, act: impl FnOnce(&mut ClassicGroup, &mut Step<'_>)) -> Effects<Self> {
+        self.with_classic(at, id, act).map(|(effects, ())| effects).unwrap_or_default()
+    }
+
     /// The classic group of this id, which is made if there is none.
     pub(super) fn classic_or_new(&mut self, at: &At, id: &StrBytes) -> &mut ClassicGroup {
         let new = || Group::Classic(ClassicGroup::new(super::record::owned(id), Some(at.wall_ms)));
@@ -231,25 +236,15 @@ impl Shard for GroupShard {
     }
 
     fn on_time(&mut self, at: &At) -> Effects<Self> {
-        let Some(timer) = self.timers.pop_due(at.now) else { return Effects::default() };
-        let (id, member) = match timer {
-            Timer::Expiry => return self.expire(at),
-            Timer::Session { group, member } => (group, Some(member)),
-            Timer::Join(group) => {
-                return self
-                    .with_classic(at, &group, |group, step| group.on_join_timeout(step))
-                    .map(|it| it.0)
-                    .unwrap_or_default();
+        match self.timers.pop_due(at.now) {
+            None => Effects::default(),
+            Some(Timer::Expiry) => self.expire(at),
+            Some(Timer::Session { group, member }) => {
+                self.timed(at, &group, |group, step| group.on_session_timeout(step, &member))
             }
-            Timer::Sync(group) => {
-                return self
-                    .with_classic(at, &group, |group, step| group.on_sync_timeout(step))
-                    .map(|it| it.0)
-                    .unwrap_or_default();
-            }
-        };
-        let member = member.unwrap_or_default();
-        self.with_classic(at, &id, |group, step| group.on_session_timeout(step, &member)).map(|it| it.0).unwrap_or_default()
+            Some(Timer::Join(group)) => self.timed(at, &group, ClassicGroup::on_join_timeout),
+            Some(Timer::Sync(group)) => self.timed(at, &group, ClassicGroup::on_sync_timeout),
+        }
     }
 }
 

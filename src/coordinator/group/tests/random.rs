@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::World;
+use super::world::World;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::shard::Group;
 use crate::coordinator::group::tests::text;

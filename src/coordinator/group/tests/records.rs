@@ -278,7 +278,7 @@ proptest! {
     /// Whatever stands in the log, a shard comes out of it that serves.
     #[test]
     fn any_understood_record_can_be_lived_with(log in prop::collection::vec(any_record(), 0..8)) {
-        let mut world = super::World::new(GroupConfig::default());
+        let mut world = super::world::World::new(GroupConfig::default());
         world.has_foreign_records = true;
         for record in log {
             world.shard.replay(Position { offset: world.next_offset, transaction: None }, record);
