@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::HeaderVersion;
 
 use super::session::Session;
-use super::{Handled, cluster, data, group, run};
+use super::{Handled, cluster, config, data, group, run, topic};
 use crate::protocol::ApiRequest;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
@@ -68,12 +68,27 @@ apis! {
     DescribeGroups(DescribeGroupsRequest) 0..=6 => group::describe_groups;
     ListGroups(ListGroupsRequest) 0..=5 => group::list_groups;
     ApiVersions(ApiVersionsRequest) 0..=4 => cluster::api_versions;
+    CreateTopics(CreateTopicsRequest) 2..=7 => topic::create_topics;
+    DeleteTopics(DeleteTopicsRequest) 1..=6 => topic::delete_topics;
     DeleteRecords(DeleteRecordsRequest) 0..=2 => data::delete_records;
     InitProducerId(InitProducerIdRequest) 0..=5 => data::init_producer_id;
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) 2..=4 => data::offset_for_leader_epoch;
+    DescribeConfigs(DescribeConfigsRequest) 1..=4 => config::describe_configs;
+    AlterConfigs(AlterConfigsRequest) 0..=2 => config::alter_configs;
+    DescribeLogDirs(DescribeLogDirsRequest) 1..=5 => cluster::describe_log_dirs;
+    CreatePartitions(CreatePartitionsRequest) 0..=3 => topic::create_partitions;
     DeleteGroups(DeleteGroupsRequest) 0..=2 => group::delete_groups;
+    ElectLeaders(ElectLeadersRequest) 0..=2 => topic::elect_leaders;
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest) 0..=1 => config::incremental_alter_configs;
+    ListPartitionReassignments(ListPartitionReassignmentsRequest) 0..=0 => topic::list_partition_reassignments;
     OffsetDelete(OffsetDeleteRequest) 0..=0 => group::offset_delete;
+    DescribeQuorum(DescribeQuorumRequest) 0..=2 => cluster::describe_quorum;
+    UpdateFeatures(UpdateFeaturesRequest) 0..=2 => cluster::update_features;
+    DescribeCluster(DescribeClusterRequest) 0..=2 => cluster::describe_cluster;
     DescribeProducers(DescribeProducersRequest) 0..=0 => data::describe_producers;
+    UnregisterBroker(UnregisterBrokerRequest) 0..=0 => cluster::unregister_broker;
+    ListConfigResources(ListConfigResourcesRequest) 0..=1 => config::list_config_resources;
+    DescribeTopicPartitions(DescribeTopicPartitionsRequest) 0..=0 => topic::describe_topic_partitions;
 }
 
 /// The row of an api key.

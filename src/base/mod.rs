@@ -2,6 +2,8 @@
 
 pub mod disk;
 pub mod ids;
+pub mod logging;
+pub mod supervisor;
 pub mod tasks;
 pub mod time;
 

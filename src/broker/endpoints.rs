@@ -39,7 +39,18 @@ impl Endpoints {
         alive.map(|(broker, endpoint)| self.reachable(broker.id, broker.rack.as_deref(), endpoint, local)).collect()
     }
 
-    /// One broker, if it is registered with that listener, fenced or not (`MetadataCache.getAliveBrokerNode` hides fenced ones).
+    /// All brokers registered with that listener, and whether they are fenced.
+    pub fn registered<'a>(
+        &'a self,
+        image: &'a MetadataImage,
+        listener: &'a str,
+        local: SocketAddr,
+    ) -> impl Iterator<Item = (Reachable, bool)> + 'a {
+        let brokers = image.brokers().values().filter_map(move |broker| Some((broker, broker.endpoint(listener)?)));
+        brokers.map(move |(broker, endpoint)| (self.reachable(broker.id, broker.rack.as_deref(), endpoint, local), broker.fenced))
+    }
+
+    /// One broker, if it is registered with that listener and not fenced (`MetadataCache.getAliveBrokerNode`).
     pub fn of(&self, image: &MetadataImage, id: BrokerId, listener: &str, local: SocketAddr) -> Option<Reachable> {
         let broker = image.broker(id).filter(|b| !b.fenced)?;
         Some(self.reachable(id, broker.rack.as_deref(), broker.endpoint(listener)?, local))

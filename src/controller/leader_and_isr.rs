@@ -115,9 +115,10 @@ impl Controller {
         records.push(flags(broker, Some(true), None));
     }
 
-    /// The broker is unfenced, then partitions without a leader get one if it may lead them.
+    /// The broker is unfenced, then partitions without a leader get one if it may lead them. If it was fenced while it shut down and is
+    /// here again, it no longer shuts down; Kafka has no record for that and lets it lead with the flag set.
     pub(super) fn unfence(&self, draft: &MetadataImage, broker: &BrokerRegistration, records: &mut Vec<MetadataRecord>) {
-        records.push(flags(broker, Some(false), None));
+        records.push(flags(broker, Some(false), broker.in_controlled_shutdown.then_some(false)));
         let moved = Move { add: Some(broker.id), ..Default::default() };
         self.leader_and_isr_updates(draft, moved, |p| !p.has_leader(), records);
     }

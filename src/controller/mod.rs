@@ -31,6 +31,8 @@ mod random;
 mod reassignments;
 mod round;
 #[cfg(test)]
+mod invariant_tests;
+#[cfg(test)]
 mod testing;
 mod topic_name;
 

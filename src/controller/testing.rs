@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::config::Inputs;
 use crate::metadata::features::SUPPORTED;
-use crate::metadata::{BrokerRegistration, MetadataDelta, MetadataImage, testing::broker};
+use crate::metadata::{BrokerRegistration, MetadataDelta, MetadataImage, RecordBatch, testing::broker};
 
 /// Brokers as (id, rack, fenced).
 pub fn image_with_brokers(brokers: impl IntoIterator<Item = (i32, Option<String>, bool)>) -> MetadataImage {
@@ -65,6 +65,8 @@ pub struct World {
     pub controller: Controller,
     pub image: MetadataImage,
     pub now: Mono,
+    /// Everything written, from the first record on.
+    pub log: Vec<RecordBatch>,
 }
 
 impl World {
@@ -77,7 +79,8 @@ impl World {
         let mut image = MetadataImage::default();
         let activation = activation::activation_batch(&image, 1, Uuid::from_u128(7000), 1, 0);
         image.apply(0, &activation, &mut MetadataDelta::default()).unwrap();
-        let mut world = Self { controller: Controller::new(settings(file), 1, &image, Mono::ZERO), image, now: Mono::ZERO };
+        let controller = Controller::new(settings(file), 1, &image, Mono::ZERO);
+        let mut world = Self { controller, image, now: Mono::ZERO, log: vec![activation] };
         for id in brokers {
             world.start(*id, 1);
         }
@@ -89,10 +92,14 @@ impl World {
     }
 
     pub fn take<T>(&mut self, decision: Decision<T>) -> T {
-        self.image.skip_to(self.image.offset() + 1);
-        apply(&mut self.image, &decision.records);
-        for record in &decision.records {
-            self.controller.observe(record, &self.image, self.now);
+        if !decision.records.is_empty() {
+            let batch =
+                RecordBatch { claim_epoch: self.image.claim_epoch(), seq: self.image.last_seq() + 1, records: decision.records };
+            self.image.apply(self.image.offset() + 1, &batch, &mut MetadataDelta::default()).unwrap();
+            for record in &batch.records {
+                self.controller.observe(record, &self.image, self.now);
+            }
+            self.log.push(batch);
         }
         decision.response
     }

@@ -35,8 +35,8 @@ pub struct Loaded {
 /// Replays the whole log into `shard`. `None` if `stop` was called meanwhile.
 pub fn load<S: Shard, L: CoordinatorLog>(log: &L, shard: &mut S, stop: &CancellationToken) -> Result<Option<Loaded>, ErrorCode> {
     let mut replay = Replay { shard, log, loaded: Loaded::default(), warned: HashSet::new() };
-    let mut from = log.log_start_offset();
-    while from < log.log_end_offset() {
+    let mut from = log.extent()?.start;
+    while from < log.extent()?.end {
         if stop.is_cancelled() {
             return Ok(None);
         }

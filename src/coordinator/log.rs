@@ -1,9 +1,12 @@
 //! What a coordinator needs of its partition: the leader's log of one partition, as seen by its only writer.
 //!
 //! A trait because the world is really replaced here: a partition of the replica manager in a broker, a log in memory in tests and simulations.
+//! Everything is asked as the leader of one epoch. Once this broker leads in another epoch, or not at all, what lies below the high
+//! watermark may no longer be what that leader appended, so there is nothing but `NotLeaderOrFollower` to say.
 //! Invariants of every implementation: `log_start ≤ high_watermark ≤ log_end`, none of them steps back while the leader epoch stands.
 
 use std::future::Future;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -16,19 +19,26 @@ pub trait CoordinatorLog: Send + Sync + 'static {
     /// Bytes one batch may have: the topic's `max.message.bytes`.
     fn max_batch_bytes(&self) -> usize;
 
-    /// Appends one built batch as the leader of `leader_epoch`, and returns the log end after it.
+    /// Appends one built batch, and returns the log end after it.
     ///
-    /// Errors: `NotLeaderOrFollower` if this broker is not the leader in that epoch; `NotEnoughReplicas`, `KafkaStorageError`,
-    /// `MessageTooLarge` as for a producer; `InvalidProducerEpoch` and its like for a batch of a transaction. Nothing was appended, or
-    /// what was is unknown: either way the state machine has to be rebuilt from the log.
+    /// Errors: `NotLeaderOrFollower`; `NotEnoughReplicas`, `KafkaStorageError`, `MessageTooLarge` as for a producer; `InvalidProducerEpoch`
+    /// and its like for a batch of a transaction. Nothing was appended, or what was is unknown: either way the state machine has to be
+    /// rebuilt from the log.
     fn append_batch(&self, batch: Bytes, leader_epoch: LeaderEpoch, now: TimestampMs) -> Result<Offset, ErrorCode>;
 
-    fn high_watermark(&self) -> Offset;
-    fn log_start_offset(&self) -> Offset;
-    fn log_end_offset(&self) -> Offset;
+    /// Everything below this is committed: the high watermark.
+    fn committed(&self, leader_epoch: LeaderEpoch) -> Result<Offset, ErrorCode>;
 
-    /// Resolves once `high_watermark ≥ end`, or with an error when this broker stops leading first. Dropping it is cancellation.
-    fn wait_committed(&self, end: Offset) -> impl Future<Output = Result<(), ErrorCode>> + Send + 'static;
+    /// Resolves once everything below `end` is committed, or with an error when this broker stops leading in `leader_epoch` first.
+    /// Dropping it is cancellation.
+    fn wait_committed(
+        &self,
+        leader_epoch: LeaderEpoch,
+        end: Offset,
+    ) -> impl Future<Output = Result<(), ErrorCode>> + Send + 'static;
+
+    /// From the log start to the log end.
+    fn extent(&self) -> Result<Range<Offset>, ErrorCode>;
 
     /// Whole batches from the one that contains `from` up to the log end (not the high watermark), at least one and otherwise no more
     /// than `max_bytes`; empty at the log end. Blocks on the disk.

@@ -1,7 +1,9 @@
 //! The way from a handler to a shard and back: a bounded line of requests, and an answer to await.
 //!
+//! Beside the line stand notices: what the broker itself tells the shard, rarely, and what the shard must not miss.
+//!
 //! Invariants: requests come out in the order in which they were submitted; every answer resolves, with an error if the shard ends first;
-//! nobody who does not await an answer keeps others out.
+//! nobody who does not await an answer keeps others out; a notice is kept until there is a shard to decide it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,22 +25,29 @@ pub(super) type Reply<R> = oneshot::Sender<Result<R, ErrorCode>>;
 pub(super) struct Envelope<S: Shard> {
     pub request: S::Request,
     pub reply: Reply<S::Response>,
-    /// Waits for a load to end instead of being refused.
-    pub is_patient: bool,
 }
 
-/// A mailbox and the end at which its runtime receives.
-pub(super) fn new<S: Shard>() -> (Mailbox<S>, mpsc::Receiver<Envelope<S>>) {
-    let (sender, receiver) = mpsc::channel(MAILBOX);
-    (Mailbox(sender), receiver)
+/// The ends at which a runtime receives.
+pub(super) struct Inbox<S: Shard> {
+    pub requests: mpsc::Receiver<Envelope<S>>,
+    pub notices: mpsc::UnboundedReceiver<S::Request>,
+}
+
+pub(super) fn new<S: Shard>() -> (Mailbox<S>, Inbox<S>) {
+    let (requests, requests_in) = mpsc::channel(MAILBOX);
+    let (notices, notices_in) = mpsc::unbounded_channel();
+    (Mailbox { requests, notices }, Inbox { requests: requests_in, notices: notices_in })
 }
 
 /// The way to a running shard. Cheap to clone.
-pub struct Mailbox<S: Shard>(mpsc::Sender<Envelope<S>>);
+pub struct Mailbox<S: Shard> {
+    requests: mpsc::Sender<Envelope<S>>,
+    notices: mpsc::UnboundedSender<S::Request>,
+}
 
 impl<S: Shard> Clone for Mailbox<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { requests: self.requests.clone(), notices: self.notices.clone() }
     }
 }
 
@@ -47,7 +56,7 @@ impl<S: Shard> Mailbox<S> {
     /// connection up would hold up others, whose answers may be what this shard waits for.
     pub fn submit(&self, request: S::Request) -> Answer<S::Response> {
         let (reply, answer) = oneshot::channel();
-        match self.0.try_send(Envelope { request, reply, is_patient: false }) {
+        match self.requests.try_send(Envelope { request, reply }) {
             Ok(()) => {}
             Err(TrySendError::Full(envelope)) => drop(envelope.reply.send(Err(ErrorCode::CoordinatorNotAvailable))),
             // The envelope's end of the answer is dropped, which tells.
@@ -56,11 +65,10 @@ impl<S: Shard> Mailbox<S> {
         Answer(answer)
     }
 
-    /// For what the shard must not miss: waits for room, and is kept while the shard loads.
-    pub async fn submit_patiently(self, request: S::Request) -> Result<S::Response, ErrorCode> {
-        let (reply, answer) = oneshot::channel();
-        let _ = self.0.send(Envelope { request, reply, is_patient: true }).await;
-        Answer(answer).await
+    /// Tells the shard something, before all requests that are submitted later. Nobody is answered.
+    pub fn notify(&self, notice: S::Request) {
+        // A shard that has ended has no use for it.
+        let _ = self.notices.send(notice);
     }
 }
 
@@ -100,19 +108,19 @@ mod tests {
 
     #[test]
     fn a_full_mailbox_refuses_at_once() {
-        let (mailbox, mut receiver) = new::<Words>();
+        let (mailbox, mut inbox) = new::<Words>();
         let mut waiting: Vec<_> = (0..MAILBOX).map(|_| mailbox.submit(Ask::Read)).collect();
         assert_eq!(mailbox.submit(Ask::Read).now_or_never(), Some(Err(ErrorCode::CoordinatorNotAvailable)));
         assert_eq!(waiting.remove(0).now_or_never(), None);
-        assert!(receiver.try_recv().is_ok());
+        assert!(inbox.requests.try_recv().is_ok());
         assert_eq!(mailbox.submit(Ask::Read).now_or_never(), None, "there is room again");
     }
 
     #[test]
     fn a_closed_mailbox_answers() {
-        let (mailbox, receiver) = new::<Words>();
-        drop(receiver);
+        let (mailbox, inbox) = new::<Words>();
+        drop(inbox);
         assert_eq!(mailbox.submit(Ask::Read).now_or_never(), Some(Err(ErrorCode::NotCoordinator)));
-        assert_eq!(mailbox.submit_patiently(Ask::Read).now_or_never(), Some(Err(ErrorCode::NotCoordinator)));
+        mailbox.notify(Ask::Read);
     }
 }

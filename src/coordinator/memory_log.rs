@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -147,27 +148,33 @@ impl CoordinatorLog for MemoryLog {
         Ok(state.end)
     }
 
-    fn high_watermark(&self) -> Offset {
-        self.committed.borrow().unwrap_or(0)
+    fn committed(&self, leader_epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
+        let committed = *self.committed.borrow();
+        if self.state.lock().leader_epoch == leader_epoch { committed } else { Err(ErrorCode::NotLeaderOrFollower) }
     }
 
-    fn log_start_offset(&self) -> Offset {
-        self.state.lock().start
-    }
-
-    fn log_end_offset(&self) -> Offset {
-        self.state.lock().end
-    }
-
-    fn wait_committed(&self, end: Offset) -> impl Future<Output = Result<(), ErrorCode>> + Send + 'static {
+    fn wait_committed(
+        &self,
+        leader_epoch: LeaderEpoch,
+        end: Offset,
+    ) -> impl Future<Output = Result<(), ErrorCode>> + Send + 'static {
         let mut committed = self.committed.subscribe();
+        let leads = self.state.lock().leader_epoch == leader_epoch;
         async move {
+            if !leads {
+                return Err(ErrorCode::NotLeaderOrFollower);
+            }
             let reached = committed.wait_for(|offset| offset.map_or(true, |offset| offset >= end)).await;
             match reached {
                 Ok(offset) => offset.map(drop),
                 Err(_) => Err(ErrorCode::NotLeaderOrFollower),
             }
         }
+    }
+
+    fn extent(&self) -> Result<Range<Offset>, ErrorCode> {
+        let state = self.state.lock();
+        Ok(state.start..state.end)
     }
 
     fn read_log(&self, from: Offset, _max_bytes: usize) -> Result<Bytes, ErrorCode> {

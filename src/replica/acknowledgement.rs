@@ -54,15 +54,6 @@ impl<K> AcknowledgementWait<K> {
         failures
     }
 
-    /// Waits, however long it takes, until everything is acknowledged or refused; gives the failures.
-    pub async fn done(mut self) -> Vec<(K, ErrorCode)> {
-        let mut failures = Vec::new();
-        while !self.look(&mut failures) {
-            self.signal.raised().await;
-        }
-        failures
-    }
-
     /// Takes out what is decided; whether that was all.
     fn look(&mut self, failures: &mut Vec<(K, ErrorCode)>) -> bool {
         let mut index = 0;

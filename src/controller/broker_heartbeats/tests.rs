@@ -122,3 +122,18 @@ fn an_offline_directory_takes_its_replicas_with_it() {
         assert_eq!(world.image.broker(1).unwrap().log_dirs, [good]);
     }
 }
+
+#[test]
+fn a_broker_that_was_fenced_while_it_shut_down_and_comes_back_may_lead() {
+    let mut world = World::new(&[1]);
+    world.create_on("t", &[&[1]]);
+    world.beat(1, false, true);
+    world.beat(1, true, false);
+    world.now = Mono::from_millis(10_000);
+    let decision = world.controller.on_time(&world.image, world.now);
+    world.take(decision);
+    assert!(world.image.broker(1).unwrap().fenced);
+    world.beat(1, false, false);
+    assert!(world.image.is_active(1));
+    assert_eq!(world.state("t", 0), "1@2 [1] []/[] 2");
+}

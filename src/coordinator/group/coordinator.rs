@@ -34,7 +34,7 @@ use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::mailbox::{Mailbox, client_error};
-use crate::coordinator::runtime;
+use crate::coordinator::runtime::{self, Place};
 use crate::coordinator::shard::{Producer, TransactionResult};
 
 use super::classic::join::refuse_join;
@@ -97,9 +97,9 @@ impl GroupCoordinator {
         }
         let config = self.config.load_full();
         let write_timeout = Duration::from_millis(config.offsets_commit_timeout_ms.max(0) as u64);
+        let place = Place { log, leader_epoch, clock: self.clock.clone(), write_timeout };
         let stop = CancellationToken::new();
-        let new_shard = move || GroupShard::new(config.clone());
-        let mailbox = runtime::spawn(log, leader_epoch, new_shard, write_timeout, self.clock.clone(), stop.clone());
+        let mailbox = runtime::spawn(place, move || GroupShard::new(config.clone()), stop.clone());
         shards.insert(partition, Led { leader_epoch, mailbox, stop });
     }
 
@@ -123,27 +123,20 @@ impl GroupCoordinator {
         self.config.load_full()
     }
 
-    /// New settings for all groups; the answer comes when all shards have heard of them.
-    pub fn reconfigure(&self, config: GroupConfig) -> Later<()> {
+    /// New settings for all groups.
+    pub fn reconfigure(&self, config: GroupConfig) {
         let config = Arc::new(config);
         self.config.store(config.clone());
-        self.tell_all(GroupRequest::Reconfigure(config), |error| {
-            tracing::debug!(?error, "a shard ended before it heard of new settings")
-        })
+        self.notify_all(&GroupRequest::Reconfigure(config));
     }
 
-    /// Offsets of topics that are gone go with them; the answer comes when they have.
-    pub fn on_topics_deleted(&self, topics: Vec<DeletedTopic>) -> Later<()> {
-        // Whoever coordinates these groups next does not know of the deletion.
-        self.tell_all(GroupRequest::TopicsDeleted(topics.into()), |error| {
-            tracing::warn!(?error, "offsets of deleted topics stay until they expire");
-        })
+    /// Offsets of topics that are gone go with them. Shards elsewhere hear of it from their own broker.
+    pub fn on_topics_deleted(&self, topics: Vec<DeletedTopic>) {
+        self.notify_all(&GroupRequest::TopicsDeleted(topics.into()));
     }
 
-    /// Tells every shard something that it must not miss.
-    fn tell_all(&self, request: GroupRequest, failed: fn(ErrorCode)) -> Later<()> {
-        let answers: Vec<_> = self.mailboxes().into_iter().map(|mailbox| mailbox.submit_patiently(request.clone())).collect();
-        Box::pin(async move { join_all(answers).await.into_iter().filter_map(Result::err).for_each(failed) })
+    fn notify_all(&self, notice: &GroupRequest) {
+        self.mailboxes().iter().for_each(|mailbox| mailbox.notify(notice.clone()));
     }
 
     fn mailboxes(&self) -> Vec<Mailbox<GroupShard>> {

@@ -23,8 +23,9 @@ use super::offsets::{Committed, Offsets};
 use super::record::{GroupMetadataValue, Record};
 use super::request::{GroupRequest, GroupResponse};
 
-/// Bytes of a batch that no record can have: its header and the framing of one record.
-const BATCH_OVERHEAD: usize = 128;
+/// Bytes of a batch's header and of the framing of one record, rounded up.
+const BATCH_OVERHEAD: usize = 64;
+const RECORD_OVERHEAD: usize = 32;
 
 /// A group of whichever protocol.
 #[derive(Clone, Debug)]
@@ -89,13 +90,7 @@ impl<'a> Step<'a> {
 
 /// Whether records fit into one batch, so that a crash leaves all of them or none.
 pub fn fits<'r>(at: &At, records: impl Iterator<Item = &'r Record>) -> bool {
-    let size: usize = records
-        .map(|record| {
-            let (key, value) = record.encode();
-            BATCH_OVERHEAD / 4 + key.len() + value.map_or(0, |value| value.len())
-        })
-        .sum();
-    BATCH_OVERHEAD + size <= at.max_batch_bytes
+    BATCH_OVERHEAD + records.map(|record| RECORD_OVERHEAD + record.size_max()).sum::<usize>() <= at.max_batch_bytes
 }
 
 #[derive(Debug)]

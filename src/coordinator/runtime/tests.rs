@@ -1,12 +1,17 @@
 //! The runtime with a shard of words, on a log in memory.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::*;
 use crate::base::ids::ProducerId;
 use crate::coordinator::memory_log::MemoryLog;
 use crate::coordinator::rewrite::Live;
-use crate::coordinator::shard::{TransactionResult, Undecodable};
+use crate::coordinator::shard::{At, Effects, Position, Producer, RequestId, TransactionResult, Undecodable, Write};
+use crate::record::builder::BatchBuilder;
+use crate::record::compression::Codec;
 
 /// A shard that remembers words. Durable are the words; what it waits for is not.
 #[derive(Debug, Default)]
@@ -112,7 +117,8 @@ impl Running {
 
     fn with_timeout(log: Arc<MemoryLog>, write_timeout: Duration) -> Self {
         let stop = CancellationToken::new();
-        let mailbox = spawn(log.clone(), 1, Words::default, write_timeout, Clock::system(), stop.clone());
+        let place = Place { log: log.clone(), leader_epoch: 1, clock: Clock::system(), write_timeout };
+        let mailbox = spawn(place, Words::default, stop.clone());
         Self { log, mailbox, stop }
     }
 
@@ -183,19 +189,17 @@ async fn a_batch_is_no_larger_than_the_log_takes() {
 }
 
 #[tokio::test]
-async fn while_it_loads_it_says_so_unless_the_request_can_wait() {
+async fn while_it_loads_requests_are_turned_away_and_notices_kept() {
     let former = Running::on(MemoryLog::new());
     former.ask(Ask::Add("a")).await.unwrap();
     let log = MemoryLog::of(former.log.batches());
     log.hold_reads();
     let running = Running::on(log);
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
-    let mut patient = Box::pin(running.mailbox.clone().submit_patiently(Ask::Read));
-    assert!((&mut patient).now_or_never().is_none());
+    running.mailbox.notify(Ask::Add("b"));
     assert_eq!(running.mailbox.submit(Ask::Read).await, Err(ErrorCode::CoordinatorLoadInProgress));
-    assert!((&mut patient).now_or_never().is_none());
     running.log.release_reads();
-    assert_eq!(patient.await, words(&["a"]));
+    assert_eq!(running.ask(Ask::Read).await, words(&["a", "b"]));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn join() -> impl Strategy<Value = String> {
     let id = select(vec!["", "", "", "anew"]);
     let protocols = select(vec!["range", "range,rr", "rr,range", "range,range", "rr", ","]);
     let topics = select(vec!["t", "t,u", "", "garbage"]);
-    let timeouts = select(vec!["", "rebalance 10s", "rebalance 5m session 30s"]);
+    let timeouts = select(vec!["", "rebalance 10s", "rebalance 0ms", "rebalance 5m session 30s"]);
     let kind = select(vec!["", "", "", "", "", "type connect"]);
     (member(), version, id, protocols, topics, timeouts, kind).prop_map(
         |(member, version, id, protocols, topics, timeouts, kind)| {

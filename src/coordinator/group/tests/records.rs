@@ -266,6 +266,7 @@ proptest! {
     #[test]
     fn every_record_survives_the_round_trip(record in any_record()) {
         let (key, value) = record.encode();
+        prop_assert!(key.len() + value.as_ref().map_or(0, |value| value.len()) <= record.size_max());
         prop_assert_eq!(Record::decode(&key, value.as_deref()), Ok(record));
     }
 

@@ -19,6 +19,7 @@ use crate::base::time::Clock;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::coordinator::group::request::{Client, DeletedTopic};
+use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::memory_log::MemoryLog;
 use crate::coordinator::shard::{Producer, TransactionResult};
 
@@ -214,14 +215,11 @@ async fn while_it_loads_heartbeats_are_taken_on_trust() {
     assert_eq!(coordinator.fetch_offsets(9, fetch("g", "t"), false).await.error_code, code);
     assert_eq!(coordinator.list_groups(Vec::new(), Vec::new()).await, Err(ErrorCode::CoordinatorLoadInProgress));
     // Settings and deletions that come meanwhile are not missed.
-    let mut reconfigured =
-        coordinator.reconfigure(GroupConfig { max_size: 1, offsets_topic_partitions: 4, ..GroupConfig::default() });
-    let mut deleted = coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(1), name: text("t") }]);
-    assert!((&mut reconfigured).now_or_never().is_none() && (&mut deleted).now_or_never().is_none());
+    coordinator.reconfigure(GroupConfig { max_size: 1, offsets_topic_partitions: 4, ..GroupConfig::default() });
+    coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(1), name: text("t") }]);
     assert_eq!(coordinator.fetch_offsets(9, fetch("g", "t"), false).await.error_code, code);
     log.release_reads();
-    deleted.await;
-    reconfigured.await;
+    loaded(&coordinator).await;
     assert_eq!(coordinator.config().max_size, 1);
     assert_eq!(committed(&coordinator, "g", "t").await, -1);
     assert_eq!(coordinator.join(client(), 3, join("g")).await.error_code, 0);
@@ -236,9 +234,9 @@ async fn offsets_of_a_topic_go_with_it() {
         coordinator.commit_offsets(9, commit(group, "u", 2)).await;
     }
     // Another topic of that name, gone long ago.
-    coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(9), name: text("t") }]).await;
+    coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(9), name: text("t") }]);
     assert_eq!(committed(&coordinator, "g", "t").await, 1);
-    coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(1), name: text("t") }]).await;
+    coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(1), name: text("t") }]);
     for group in ["g", "h"] {
         assert_eq!((committed(&coordinator, group, "t").await, committed(&coordinator, group, "u").await), (-1, 2));
     }
@@ -284,6 +282,35 @@ async fn commits_of_one_connection_are_decided_in_order() {
         assert_eq!(answer.await.topics[0].partitions[0].error_code, 0);
     }
     assert_eq!(committed(&coordinator, "g", "t").await, 2999);
+}
+
+#[tokio::test]
+async fn the_log_is_rewritten_before_it_grows_without_bound() {
+    let (coordinator, logs) = leading().await;
+    let log = &logs[coordinator.partition_for("g") as usize];
+    let note = StrBytes::from_string("x".repeat(4000));
+    let noted = |offset| {
+        let mut request = commit("g", "t", offset);
+        request.topics[0].partitions[0].committed_metadata = Some(note.clone());
+        coordinator.commit_offsets(9, request)
+    };
+    coordinator.commit_offsets(9, commit("other", "t", 7)).await;
+    let mut last = 0;
+    while log.extent().unwrap().start == 0 {
+        for answer in (0..200).map(|n| noted(last + n)).collect::<Vec<_>>() {
+            assert_eq!(answer.await.topics[0].partitions[0].error_code, 0);
+        }
+        last += 200;
+        assert!(last < 10_000, "16 MiB of commits are 4,200 of these");
+    }
+    assert!(log.batches().iter().map(Bytes::len).sum::<usize>() < 2 << 20);
+    // Whoever reads what is left knows as much.
+    let again = self::coordinator();
+    for (partition, log) in logs.iter().enumerate() {
+        again.on_elected(partition as i32, 1, MemoryLog::of(log.batches()));
+    }
+    loaded(&again).await;
+    assert_eq!((committed(&again, "g", "t").await, committed(&again, "other", "t").await), (last - 1, 7));
 }
 
 #[tokio::test]

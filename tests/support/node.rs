@@ -3,9 +3,6 @@
 //! Everything here fails by panic with what was asked, so that a test reads as what users are promised. Nothing waits longer than
 //! [`DEADLINE`].
 
-pub mod everyday;
-pub mod process;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
