@@ -10,3 +10,5 @@ mod support;
 
 mod attack;
 mod frames;
+mod records;
+mod requests;

@@ -161,8 +161,24 @@ impl BrokerProcess {
 
     /// Memory that the process itself holds, in bytes: without the files it has mapped.
     pub fn memory(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
+    /// The most memory that the process has held since the start or [`reset_peak_memory`](Self::reset_peak_memory), in bytes, with the
+    /// files it has mapped.
+    pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Measures the peak from here on; what the process holds now.
+    pub fn reset_peak_memory(&self) -> u64 {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("Linux resets the peak");
+        self.peak_memory()
+    }
+
+    fn status(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the broker runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux tells");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
