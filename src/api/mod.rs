@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod config;
 pub mod data;
+mod distinct;
 pub mod group;
 mod forward;
 mod partition_view;
