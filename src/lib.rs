@@ -17,5 +17,6 @@ pub mod coordinator;
 pub mod broker;
 pub mod api;
 pub mod server;
+pub mod http;
 pub mod node;
 pub mod cli;

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Returns freed memory to the system steadily and keeps small requests of many threads apart; glibc's allocator does neither.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     klamm::cli::run()
 }

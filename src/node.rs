@@ -1,1 +1,339 @@
-//! placeholder
+//! The composition root: opens the directories, starts the controller, the broker and its listeners, in an order in which each finds what
+//! it needs; and stops them in the reverse order.
+//!
+//! Start: lock and open the logs → bind → controller → register, catch up, be unfenced → serve.
+//! Stop: no new requests → answers under way → logs closed and proven clean → controller.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::base::disk::{Disk, RealDisk};
+use crate::base::time::Clock;
+use crate::broker::effective::Effective;
+use crate::broker::endpoints::{Endpoints, registered_host};
+use crate::broker::groups::group_config;
+use crate::broker::lifecycle::{self, Registration};
+use crate::broker::{Broker, background, publisher};
+use crate::config::listeners::Listener as ListenerAddress;
+use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
+use crate::controller::{self, ApiError, ControllerOptions, RunningController};
+use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::metadata::uuid64;
+use crate::quorum::{QuorumError, VoterNode};
+use crate::replica::fetch_session::FetchSessionCache;
+use crate::replica::manager::ReplicaManager;
+use crate::server::limits::{ConnectionLimits, RequestMemory};
+use crate::server::listener::{Listener, Shared};
+use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
+
+/// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
+const METADATA_DIR: &str = "metadata";
+/// A metadata snapshot is due after so many bytes of log, or so much time (Kafka's defaults).
+const SNAPSHOT_BYTES: u64 = 20 << 20;
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Logs(#[from] OpenError),
+    #[error("cannot listen on {address} ({listener}): {source}{}", hint(source))]
+    Bind { listener: String, address: String, source: std::io::Error },
+    #[error("the metadata log cannot be opened: {0}")]
+    Quorum(#[from] QuorumError),
+    #[error("the broker cannot join its cluster: {0}")]
+    Join(String),
+    #[error("the controller did not take the broker in within {0:?} (initial.broker.registration.timeout.ms)")]
+    JoinTimeout(Duration),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl From<ApiError> for StartError {
+    fn from(error: ApiError) -> Self {
+        StartError::Join(format!("{:?}: {}", error.code, error.message.unwrap_or_default()))
+    }
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process uses that port: stop it, or choose another with --listen HOST:PORT",
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
+        std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+/// A running node.
+pub struct Node {
+    broker: Arc<Broker>,
+    epoch: i64,
+    listening: Vec<(String, SocketAddr)>,
+    data_dirs: Vec<PathBuf>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    controller: Option<RunningController>,
+    upkeep: Upkeep,
+    publisher: Option<JoinHandle<()>>,
+}
+
+struct Upkeep {
+    stop: mpsc::Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts a node; it serves when this returns.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let clock = Clock::system();
+        let config = BrokerConfig::of(&settings);
+        let data_dirs: Vec<PathBuf> = config.node.data_dirs().iter().map(PathBuf::from).collect();
+
+        let (logs, found) = open_logs(&disk, &config, &settings, &data_dirs, clock.wall_ms())?;
+        let bound = bind(&config)?;
+        let cluster_id = uuid64::parse(logs.cluster_id()).unwrap_or_else(Uuid::new_v4);
+        let started = controller::start(
+            ControllerOptions {
+                settings: Arc::new(settings.clone()),
+                cluster_id,
+                dir: data_dirs[0].join(METADATA_DIR),
+                node: VoterNode::default(),
+                max_bytes_between_snapshots: SNAPSHOT_BYTES,
+                max_snapshot_interval: SNAPSHOT_INTERVAL,
+            },
+            disk,
+            clock.clone(),
+        )
+        .await?;
+
+        let id = config.node.node_id;
+        let advertised = config.network.advertised_listeners();
+        let previous = logs.previous_run();
+        let log_dirs = logs.directories().map(|directory| directory.id()).collect();
+        let broker = Arc::new(Broker {
+            id,
+            clock: clock.clone(),
+            effective: Arc::new(Effective::new(id, settings)),
+            endpoints: Endpoints::new(id, &advertised),
+            metadata: Default::default(),
+            controller: started.handle,
+            replicas: ReplicaManager::new(id, logs, found),
+            fetch_sessions: Mutex::new(FetchSessionCache::new(
+                config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
+            )),
+            producer_ids: Default::default(),
+            groups: GroupCoordinator::new(group_config(&config), clock.clone()),
+        });
+        let publisher = spawn_thread("metadata-publisher", {
+            let broker = broker.clone();
+            // Shards of coordinators are tasks: they are spawned from this thread onto the node's runtime.
+            let runtime = tokio::runtime::Handle::current();
+            move || {
+                let _on_runtime = runtime.enter();
+                publisher::run(&broker, started.changes)
+            }
+        })?;
+
+        let listeners = bound.iter().zip(&advertised).map(|(listener, advertised)| {
+            let at = listener.local_addr().map_err(|source| StartError::Bind {
+                listener: listener.name().into(),
+                address: String::new(),
+                source,
+            })?;
+            Ok((listener.name().to_owned(), registered_host(advertised, at), advertised.port.unwrap_or(at.port())))
+        });
+        let registration = Registration {
+            incarnation_id: Uuid::new_v4(),
+            listeners: listeners.collect::<Result<_, StartError>>()?,
+            rack: config.node.broker_rack.clone(),
+            log_dirs,
+            // A killed process left everything it wrote in the page cache: its replicas are as good as after a clean stop.
+            previous_epoch: match previous.stop {
+                LastStop::Clean | LastStop::Killed => previous.broker_epoch.unwrap_or(-1),
+                LastStop::Lost => -1,
+            },
+        };
+        let timeout = Duration::from_millis(config.replication.initial_broker_registration_timeout_ms.max(1) as u64);
+        let joined = tokio::time::timeout(timeout, lifecycle::join(&broker, registration)).await;
+        let epoch = joined.map_err(|_| StartError::JoinTimeout(timeout))??;
+        broker.replicas.logs.set_broker_epoch(epoch);
+
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        tasks.spawn(lifecycle::keep_alive(broker.clone(), epoch, stop.clone()));
+        let (stop_upkeep, stopped) = mpsc::channel();
+        let upkeep = spawn_thread("log-upkeep", {
+            let broker = broker.clone();
+            move || background::run(&broker, &stopped)
+        })?;
+        let listening = serve(bound, &broker, &config, &tasks, &stop);
+        Ok(Self {
+            broker,
+            epoch,
+            listening,
+            data_dirs,
+            stop,
+            tasks,
+            controller: Some(started.running),
+            upkeep: Upkeep { stop: stop_upkeep, thread: Some(upkeep) },
+            publisher: Some(publisher),
+        })
+    }
+
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Listener names and the addresses they are bound to.
+    pub fn listening(&self) -> &[(String, SocketAddr)] {
+        &self.listening
+    }
+
+    pub fn data_dirs(&self) -> &[PathBuf] {
+        &self.data_dirs
+    }
+
+    /// Waits until the node cannot go on: the controller has failed.
+    pub async fn failed(&mut self) -> QuorumError {
+        match &mut self.controller {
+            Some(controller) => controller.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops in order, within `shutdown.timeout.ms`.
+    pub async fn stop(mut self) {
+        let timeout = Duration::from_millis(self.broker.config().node.shutdown_timeout_ms.max(0) as u64);
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {
+            warn!(left = self.tasks.len(), "connections were still busy at the end of shutdown.timeout.ms; they are cut off");
+        }
+        self.broker.groups.shutdown();
+        drop(self.upkeep.stop);
+        let (upkeep, broker, epoch) = (self.upkeep.thread.take(), self.broker.clone(), self.epoch);
+        let closing = tokio::task::spawn_blocking(move || {
+            if let Some(thread) = upkeep {
+                let _ = thread.join();
+            }
+            broker.replicas.close(epoch)
+        });
+        match closing.await {
+            Ok(true) => info!("all logs are closed"),
+            Ok(false) => warn!("some logs were not closed in order; they are checked at the next start"),
+            Err(error) => warn!(%error, "closing the logs failed"),
+        }
+        if let Some(controller) = self.controller.take()
+            && let Err(error) = controller.stop().await
+        {
+            warn!(%error, "the controller did not stop in order");
+        }
+        if let Some(thread) = self.publisher.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+fn open_logs(
+    disk: &Arc<dyn Disk>,
+    config: &BrokerConfig,
+    settings: &Settings,
+    data_dirs: &[PathBuf],
+    now: i64,
+) -> Result<(LogManager, Vec<crate::storage::Log>), StartError> {
+    let options = LogManagerConfig {
+        log_dirs: data_dirs.to_vec(),
+        node_id: config.node.node_id,
+        cluster_id: None,
+        boot_id: boot_id_of_machine(),
+        threads_per_dir: config.log_upkeep.num_recovery_threads_per_data_dir.max(1) as usize,
+        open_files: FileCache::capacity_of_process(),
+        settings: LogSettings {
+            producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms),
+            ..LogSettings::default()
+        },
+    };
+    // What a topic sets for itself follows with the metadata, before anything is appended.
+    let topic_config = Arc::new(TopicConfig::resolve(settings, &Overrides::new()));
+    let opened = LogManager::open(disk.clone(), options, &|_| topic_config.clone(), now)?;
+    for loss in opened.logs.iter().filter_map(|log| log.loss.as_ref().map(|loss| (log.log.partition(), loss))) {
+        warn!(partition = %loss.0, loss = ?loss.1, "recovery had to cut off the end of a log");
+    }
+    Ok((opened.manager, opened.logs.into_iter().map(|opened| opened.log).collect()))
+}
+
+fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
+    config.network.listeners().iter().map(|listener| bind_one(listener, config.network.socket_listen_backlog_size)).collect()
+}
+
+fn bind_one(listener: &ListenerAddress, backlog: i32) -> Result<Listener, StartError> {
+    let host = listener.host.as_deref().unwrap_or("0.0.0.0");
+    let failed =
+        |source| StartError::Bind { listener: listener.name.clone(), address: format!("{host}:{}", listener.port), source };
+    let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
+    let address = addresses.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
+    Listener::bind(&listener.name, address, backlog).map_err(failed)
+}
+
+fn serve(
+    bound: Vec<Listener>,
+    broker: &Arc<Broker>,
+    config: &BrokerConfig,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Vec<(String, SocketAddr)> {
+    let network = &config.network;
+    let overrides = network.max_connections_per_ip_overrides().into_iter().filter_map(|(host, max)| {
+        let address = host.parse().ok().or_else(|| (host.as_str(), 0).to_socket_addrs().ok()?.next().map(|a| a.ip()));
+        Some((address?, max.max(0) as usize))
+    });
+    let limits = ConnectionLimits::new(
+        network.max_connections.max(0) as usize,
+        network.max_connections_per_ip.max(0) as usize,
+        overrides.collect(),
+    );
+    let shared = Shared {
+        broker: broker.clone(),
+        limits,
+        memory: RequestMemory::new(request_memory(network.queued_max_request_bytes)),
+        frame_limit: network.socket_request_max_bytes.max(1) as usize,
+        idle_after: match network.connections_max_idle_ms {
+            // Never: a year is as good, and timers can hold it.
+            ..0 => Duration::from_secs(365 * 24 * 3600),
+            ms => Duration::from_millis(ms as u64),
+        },
+        connections: tasks.clone(),
+        stop: stop.clone(),
+    };
+    let listening = bound.iter().filter_map(|l| Some((l.name().to_owned(), l.local_addr().ok()?))).collect();
+    for listener in bound {
+        tasks.spawn(listener.serve(shared.clone()));
+    }
+    listening
+}
+
+/// `queued.max.request.bytes`; −1 is a quarter of the memory of the machine, or of the control group this process is confined to.
+fn request_memory(configured: i64) -> u64 {
+    if configured >= 0 {
+        return configured as u64;
+    }
+    let machine = rustix::system::sysinfo();
+    let machine = machine.totalram as u64 * u64::from(machine.mem_unit);
+    let group = std::fs::read_to_string(Path::new("/sys/fs/cgroup/memory.max")).ok().and_then(|t| t.trim().parse::<u64>().ok());
+    machine.min(group.unwrap_or(u64::MAX)) / 4
+}
+
+fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)
+}

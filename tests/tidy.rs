@@ -21,6 +21,7 @@ const LAYERS: &[&str] = &[
     "broker",
     "api",
     "server",
+    "http",
     "node",
     "cli",
 ];

@@ -4,10 +4,14 @@
 //! lengths were not checked against the bytes that are there; a handler cannot fail, so an error here is the peer's or a bug of ours.
 
 pub mod cluster;
+pub mod config;
 pub mod data;
+pub mod group;
+mod mutation;
 pub mod reply;
 pub mod session;
 pub mod table;
+pub mod topic;
 
 use std::sync::Arc;
 

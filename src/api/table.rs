@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::HeaderVersion;
 
 use super::session::Session;
-use super::{Handled, cluster, data, run};
+use super::{Handled, cluster, config, data, group, run, topic};
 use crate::protocol::ApiRequest;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
@@ -56,8 +56,29 @@ macro_rules! first {
 apis! {
     Produce(ProduceRequest) 3..=13 => data::produce [advertised from 0];
     Fetch(FetchRequest) 4..=18 => data::fetch [slices: data::fetch::announce];
+    ListOffsets(ListOffsetsRequest) 1..=11 => data::list_offsets;
     Metadata(MetadataRequest) 0..=13 => cluster::metadata;
+    OffsetCommit(OffsetCommitRequest) 2..=10 => group::offset_commit;
+    OffsetFetch(OffsetFetchRequest) 1..=10 => group::offset_fetch;
+    FindCoordinator(FindCoordinatorRequest) 0..=6 => group::find_coordinator;
+    JoinGroup(JoinGroupRequest) 0..=9 => group::join_group;
+    Heartbeat(HeartbeatRequest) 0..=4 => group::heartbeat;
+    LeaveGroup(LeaveGroupRequest) 0..=5 => group::leave_group;
+    SyncGroup(SyncGroupRequest) 0..=5 => group::sync_group;
+    DescribeGroups(DescribeGroupsRequest) 0..=6 => group::describe_groups;
+    ListGroups(ListGroupsRequest) 0..=5 => group::list_groups;
     ApiVersions(ApiVersionsRequest) 0..=4 => cluster::api_versions;
+    CreateTopics(CreateTopicsRequest) 2..=7 => topic::create_topics;
+    DeleteTopics(DeleteTopicsRequest) 1..=6 => topic::delete_topics;
+    DeleteRecords(DeleteRecordsRequest) 0..=2 => data::delete_records;
+    InitProducerId(InitProducerIdRequest) 0..=5 => data::init_producer_id;
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) 2..=4 => data::offset_for_leader_epoch;
+    DescribeConfigs(DescribeConfigsRequest) 1..=4 => config::describe_configs;
+    DeleteGroups(DeleteGroupsRequest) 0..=2 => group::delete_groups;
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest) 0..=1 => config::incremental_alter_configs;
+    OffsetDelete(OffsetDeleteRequest) 0..=0 => group::offset_delete;
+    DescribeCluster(DescribeClusterRequest) 0..=2 => cluster::describe_cluster;
+    DescribeProducers(DescribeProducersRequest) 0..=0 => data::describe_producers;
 }
 
 /// The row of an api key.

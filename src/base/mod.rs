@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod ids;
+pub mod logging;
 pub mod tasks;
 pub mod time;
 

@@ -2,40 +2,55 @@
 //!
 //! Nothing here decides: parts are handed to handlers, which call them.
 
+pub mod background;
 pub mod effective;
+pub mod endpoints;
+pub mod groups;
+pub mod lifecycle;
 pub mod metadata_cache;
+pub mod producer_ids;
+pub mod publisher;
+pub mod topics;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::Guard;
-use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use self::effective::Effective;
+use self::endpoints::Endpoints;
 use self::metadata_cache::MetadataCache;
+use self::producer_ids::ProducerIds;
 use crate::base::ids::BrokerId;
 use crate::base::time::Clock;
-use crate::config::broker::BrokerConfig;
-use crate::config::listeners::AdvertisedHost;
+use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
-use crate::metadata::{Endpoint, MetadataImage};
+use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
 
 pub struct Broker {
     pub id: BrokerId,
     pub clock: Clock,
-    pub effective: Effective,
+    pub effective: Arc<Effective>,
+    pub endpoints: Endpoints,
     pub metadata: MetadataCache,
     pub controller: ControllerHandle,
     pub replicas: ReplicaManager,
     pub fetch_sessions: Mutex<FetchSessionCache>,
+    pub producer_ids: ProducerIds,
+    pub groups: GroupCoordinator,
 }
 
 impl Broker {
     /// The configuration in force, dynamic values included.
     pub fn config(&self) -> Guard<Arc<BrokerConfig>> {
         self.effective.config()
+    }
+
+    /// A random number, for ids that must not be guessed or collide.
+    pub fn random_i32(&self) -> i32 {
+        Uuid::new_v4().as_fields().0 as i32
     }
 }

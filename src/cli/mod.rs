@@ -2,6 +2,7 @@
 
 mod base64;
 pub mod bench;
+pub mod config_import;
 mod connect;
 mod consume;
 mod error;
@@ -12,6 +13,7 @@ mod partitions;
 mod produce;
 mod record_json;
 mod runtime;
+pub mod serve;
 mod settings;
 mod topic;
 mod when;
@@ -36,6 +38,7 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Read records of topics
     Consume(consume::ConsumeArgs),
+    Serve(serve::ServeArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -48,6 +51,7 @@ pub fn run() -> ExitCode {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
+        Command::Serve(args) => return serve::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

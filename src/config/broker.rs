@@ -28,10 +28,13 @@ pub struct BrokerConfig {
     pub consumer_group: ConsumerGroupConfig,
 }
 
-/// Two values that cannot stand together; `key` is the one to change.
+/// Two values that cannot stand together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
+    /// The key to change.
     pub key: &'static str,
+    /// The key it contradicts.
+    pub with: &'static str,
     pub message: String,
 }
 
@@ -56,58 +59,74 @@ impl BrokerConfig {
     /// Values that are each allowed and together are not (`KafkaConfig.validateValues`, `GroupCoordinatorConfig`).
     pub fn conflicts(&self) -> Vec<Conflict> {
         let mut found = self.network.conflicts();
-        let mut rule = |holds: bool, key: &'static str, message: &str| {
+        let mut rule = |holds: bool, key: &'static str, relation: &str, with: &'static str, why: &str| {
             if !holds {
-                found.push(Conflict { key, message: format!("{key} {message}") });
+                found.push(Conflict { key, with, message: format!("{key} must {relation} {with}{why}") });
             }
         };
         let BrokerConfig { log, cleaner, replication, group, consumer_group: consumer, .. } = self;
         rule(
             log.cleaner_min_compaction_lag_ms <= log.cleaner_max_compaction_lag_ms,
             "log.cleaner.min.compaction.lag.ms",
-            "must not be more than log.cleaner.max.compaction.lag.ms",
+            "not be more than",
+            "log.cleaner.max.compaction.lag.ms",
+            "",
         );
         rule(
             cleaner.dedupe_buffer_size / i64::from(cleaner.threads) > 1024 * 1024,
             "log.cleaner.dedupe.buffer.size",
-            "must be more than 1 MiB for each of log.cleaner.threads",
+            "be more than 1 MiB for each of",
+            "log.cleaner.threads",
+            "",
         );
         rule(
             replication.broker_heartbeat_interval_ms < replication.broker_session_timeout_ms,
             "broker.heartbeat.interval.ms",
-            "must be less than broker.session.timeout.ms, or a living broker is taken for dead",
+            "be less than",
+            "broker.session.timeout.ms",
+            ", or a living broker is taken for dead",
         );
         rule(
             group.group_min_session_timeout_ms <= group.group_max_session_timeout_ms,
             "group.min.session.timeout.ms",
-            "must not be more than group.max.session.timeout.ms",
-        );
-        let within = "must lie between the min and max of the same name";
-        let min_below_max = "must not be more than the max of the same name";
-        rule(
-            consumer.min_session_timeout_ms <= consumer.max_session_timeout_ms,
-            "group.consumer.min.session.timeout.ms",
-            min_below_max,
+            "not be more than",
+            "group.max.session.timeout.ms",
+            "",
         );
         rule(
-            (consumer.min_session_timeout_ms..=consumer.max_session_timeout_ms).contains(&consumer.session_timeout_ms),
+            consumer.session_timeout_ms >= consumer.min_session_timeout_ms,
             "group.consumer.session.timeout.ms",
-            within,
+            "not be less than",
+            "group.consumer.min.session.timeout.ms",
+            "",
         );
         rule(
-            consumer.min_heartbeat_interval_ms <= consumer.max_heartbeat_interval_ms,
-            "group.consumer.min.heartbeat.interval.ms",
-            min_below_max,
+            consumer.session_timeout_ms <= consumer.max_session_timeout_ms,
+            "group.consumer.session.timeout.ms",
+            "not be more than",
+            "group.consumer.max.session.timeout.ms",
+            "",
         );
         rule(
-            (consumer.min_heartbeat_interval_ms..=consumer.max_heartbeat_interval_ms).contains(&consumer.heartbeat_interval_ms),
+            consumer.heartbeat_interval_ms >= consumer.min_heartbeat_interval_ms,
             "group.consumer.heartbeat.interval.ms",
-            within,
+            "not be less than",
+            "group.consumer.min.heartbeat.interval.ms",
+            "",
+        );
+        rule(
+            consumer.heartbeat_interval_ms <= consumer.max_heartbeat_interval_ms,
+            "group.consumer.heartbeat.interval.ms",
+            "not be more than",
+            "group.consumer.max.heartbeat.interval.ms",
+            "",
         );
         rule(
             consumer.heartbeat_interval_ms < consumer.session_timeout_ms,
             "group.consumer.heartbeat.interval.ms",
-            "must be less than group.consumer.session.timeout.ms",
+            "be less than",
+            "group.consumer.session.timeout.ms",
+            "",
         );
         found
     }
@@ -146,21 +165,21 @@ impl NetworkConfig {
                 Some(protocol) => format!("listeners names {name}, which speaks {protocol}; only PLAINTEXT can be used so far"),
                 None => format!("listeners names {name}, for which listener.security.protocol.map has no protocol"),
             };
-            found.push(Conflict { key: "listeners", message });
+            found.push(Conflict { key: "listeners", with: "listener.security.protocol.map", message });
         }
         for Listener { name, .. } in listeners::listeners(self.advertised_listeners.as_deref().unwrap_or_default()) {
             if !listeners.iter().any(|listener| listener.name == name) {
                 let message = format!("advertised.listeners names {name}, which is not one of listeners");
-                found.push(Conflict { key: "advertised.listeners", message });
+                found.push(Conflict { key: "advertised.listeners", with: "listeners", message });
             }
         }
         if self.queued_max_request_bytes >= 0 && self.queued_max_request_bytes < i64::from(self.socket_request_max_bytes) {
             let message = "queued.max.request.bytes must not be less than socket.request.max.bytes".to_owned();
-            found.push(Conflict { key: "queued.max.request.bytes", message });
+            found.push(Conflict { key: "queued.max.request.bytes", with: "socket.request.max.bytes", message });
         }
         if self.max_connections_per_ip == 0 && self.max_connections_per_ip_overrides.is_empty() {
             let message = "max.connections.per.ip can be 0 only if max.connections.per.ip.overrides is set".to_owned();
-            found.push(Conflict { key: "max.connections.per.ip", message });
+            found.push(Conflict { key: "max.connections.per.ip", with: "max.connections.per.ip.overrides", message });
         }
         found
     }

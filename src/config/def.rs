@@ -149,11 +149,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_default_is_allowed_and_in_plain_form() {
+    fn every_default_and_example_is_allowed_and_in_plain_form() {
         for key in BROKER.keys().chain(TOPIC.keys()).chain(GROUP.keys()) {
-            if let Some(default) = key.default {
-                assert_eq!(key.check(default).as_deref(), Ok(default), "{}", key.name);
-            }
+            let text = key.default.unwrap_or(key.example);
+            assert_eq!(key.check(text).as_deref(), Ok(text), "{}", key.name);
         }
     }
 

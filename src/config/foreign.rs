@@ -22,11 +22,12 @@ const REPORTERS: &str = "metrics are read in Prometheus form from http.listener"
 const ONE_LISTENER: &str = "every listener of a node serves clients, brokers and controllers alike";
 const POLICY: &str = "klamm loads no policy classes";
 const THROTTLE: &str = "klamm does not throttle replication";
+const CHOICE: &str = "klamm does not leave this to choose";
 const DELEGATION: &str = "klamm has no delegation tokens yet";
 
 /// Names, or beginnings of names where they end in a dot. The first that fits counts.
 #[rustfmt::skip]
-const ABSENT: &[(&str, &str)] = &[
+pub(super) const ABSENT: &[(&str, &str)] = &[
     ("add.partitions.to.txn.", TRANSACTIONS),
     ("advertised.host.name", DROPPED),
     ("advertised.port", DROPPED),
@@ -50,7 +51,7 @@ const ABSENT: &[(&str, &str)] = &[
     ("controller.quorum.", QUORUM),
     ("controller.quota.", QUOTA_WINDOW),
     ("controller.socket.timeout.ms", QUORUM),
-    ("cordoned.log.dirs", "klamm places new partitions in the directory with the fewest"),
+    ("cordoned.log.dirs", "klamm cannot keep new partitions out of a directory"),
     ("create.topic.policy.class.name", POLICY),
     ("delegation.token.", DELEGATION),
     ("delete.records.purgatory.purge.interval.requests", PURGATORY),
@@ -59,15 +60,15 @@ const ABSENT: &[(&str, &str)] = &[
     ("follower.fetch.last.tiered.offset.enable", TIERED),
     ("follower.replication.throttled.rate", THROTTLE),
     ("group.consumer.assignment.interval.ms", ASSIGNMENT),
-    ("group.consumer.assignors", "klamm has the assignors uniform and range, always"),
+    ("group.consumer.assignors", CHOICE),
     ("group.consumer.max.assignment.interval.ms", ASSIGNMENT),
-    ("group.consumer.migration.policy", "a group moves between the protocols as its members do"),
+    ("group.consumer.migration.policy", CHOICE),
     ("group.consumer.min.assignment.interval.ms", ASSIGNMENT),
     ("group.coordinator.append.linger.ms", "klamm writes what waits together, without waiting for more"),
     ("group.coordinator.background.threads", THREADS),
     ("group.coordinator.cached.buffer.max.bytes", BUFFER),
     ("group.coordinator.new.enable", DROPPED),
-    ("group.coordinator.rebalance.protocols", "klamm answers every group protocol it has"),
+    ("group.coordinator.rebalance.protocols", "every group protocol that klamm has is on"),
     ("group.coordinator.threads", THREADS),
     ("group.share.", SHARE),
     ("group.streams.", STREAMS),
@@ -79,15 +80,15 @@ const ABSENT: &[(&str, &str)] = &[
     ("leader.replication.throttled.rate", THROTTLE),
     ("listener.name.", "klamm has no keys for one listener yet"),
     ("log.cleaner.enable", "the log cleaner always runs"),
-    ("log.cleaner.io.buffer.load.factor", "log.cleaner.dedupe.buffer.size is used up to what stays fast"),
+    ("log.cleaner.io.buffer.load.factor", CHOICE),
     ("log.cleaner.io.buffer.size", BUFFER),
-    ("log.dir.failure.timeout.ms", "a directory that fails is reported with the next heartbeat"),
+    ("log.dir.failure.timeout.ms", CHOICE),
     ("log.local.retention.", TIERED),
     ("log.message.downconversion.enable", DROPPED),
     ("log.message.format.version", DROPPED),
     ("log.message.timestamp.difference.max.ms", "use log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms"),
     ("max.connection.creation.rate", "klamm bounds connections by number only: max.connections, max.connections.per.ip"),
-    ("max.request.partition.size.limit", "klamm bounds responses by socket.request.max.bytes"),
+    ("max.request.partition.size.limit", CHOICE),
     ("message.downconversion.enable", DROPPED),
     ("message.format.version", DROPPED),
     ("message.timestamp.difference.max.ms", "use message.timestamp.before.max.ms and message.timestamp.after.max.ms"),

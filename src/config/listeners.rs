@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::key::elements_of;
+use super::check::elements_of;
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub enum AdvertisedHost {
 /// The value of `advertised.listeners` that leaves the host of every listener to klamm.
 const AUTO: &str = "auto";
 const WILDCARDS: &[&str] = &["0.0.0.0", "::"];
-const PROTOCOLS: &[&str] = &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+/// Security protocols as Kafka names them.
+pub const PROTOCOLS: &[&str] = &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 
 impl Listener {
     /// Reads `NAME://host:port`; an IPv6 host stands in brackets, an empty one is every interface.

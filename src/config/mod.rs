@@ -5,14 +5,21 @@
 
 pub mod alter;
 pub mod broker;
+pub mod check;
 pub mod def;
+pub mod describe;
+#[cfg(test)]
+mod docs;
 mod file;
 pub mod foreign;
 pub mod group;
 pub mod key;
 pub mod listeners;
 pub mod load;
+#[cfg(test)]
+mod parity;
 pub mod problem;
+pub mod render;
 pub mod resource;
 pub mod settings;
 pub mod topic;

@@ -59,12 +59,12 @@ impl Settings {
             dynamic_default: usable(default, &mut problems),
             dynamic_own: usable(own, &mut problems),
         };
-        for conflict in BrokerConfig::of(&settings).conflicts() {
-            let dynamic = settings.dynamic_own.remove(conflict.key).or_else(|| settings.dynamic_default.remove(conflict.key));
-            if dynamic.is_some() {
-                problems
-                    .push(Problem::new(format!("ignoring the dynamic value of {}: {}", conflict.key, conflict.message), None));
-            }
+        // Taking one value away may leave another that contradicts the layer below.
+        while let Some((key, message)) = settings.dynamic_conflict() {
+            let layer =
+                if settings.dynamic_own.contains_key(key) { &mut settings.dynamic_own } else { &mut settings.dynamic_default };
+            layer.remove(key);
+            problems.push(Problem::new(format!("ignoring the dynamic value of {key}: {message}"), None));
         }
         (settings, problems)
     }
@@ -83,6 +83,13 @@ impl Settings {
     /// The value in force of a broker key, in plain form; `None` is null.
     pub fn text(&self, key: &Key) -> Option<&str> {
         self.dynamic(key).or_else(|| self.fixed.get(key.name).map(|fixed| fixed.value.as_str())).or(key.default)
+    }
+
+    /// A key with a dynamic value that contradicts another key, and how.
+    fn dynamic_conflict(&self) -> Option<(&'static str, String)> {
+        let dynamic = |key: &&str| self.dynamic_own.contains_key(key) || self.dynamic_default.contains_key(key);
+        let conflicts = BrokerConfig::of(self).conflicts();
+        conflicts.into_iter().find_map(|c| [c.key, c.with].into_iter().find(dynamic).map(|key| (key, c.message)))
     }
 
     fn dynamic(&self, key: &Key) -> Option<&str> {
@@ -200,6 +207,19 @@ mod tests {
         let told: Vec<&str> = problems.iter().map(|p| p.message.split(':').next().unwrap()).collect();
         let ignoring = |name| format!("ignoring the dynamic value of {name}");
         assert_eq!(told, [ignoring("log.retention.ms"), ignoring("no.such.key"), ignoring("node.id")]);
+    }
+
+    #[test]
+    fn dynamic_values_that_contradict_others_are_left_out_and_told() {
+        let lag = |own: &str, default: &str| {
+            let name = "log.cleaner.max.compaction.lag.ms";
+            let fixed = started(&[("log.cleaner.min.compaction.lag.ms", "50")]);
+            let (settings, problems) = fixed.with_dynamic(&overrides(&[(name, default)]), &overrides(&[(name, own)]));
+            (settings.text(BROKER.find(name).unwrap()).unwrap().to_owned(), problems.len())
+        };
+        assert_eq!(lag("60", "70"), ("60".into(), 0));
+        assert_eq!(lag("10", "70"), ("70".into(), 1));
+        assert_eq!(lag("10", "20"), (i64::MAX.to_string(), 2));
     }
 
     #[test]

@@ -60,6 +60,19 @@ impl Unit {
     }
 }
 
+/// A number with the largest unit that divides it; `None` where the number is as good.
+pub(super) fn short(unit: Unit, number: i64) -> Option<String> {
+    const BINARY: &[(&str, i64)] = &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    const TIMES: &[(&str, i64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let units = match unit {
+        Unit::Bytes => BINARY,
+        Unit::Millis => TIMES,
+        Unit::Plain | Unit::Minutes | Unit::Hours => return None,
+    };
+    let (name, factor) = units.iter().find(|(_, factor)| number > 0 && number % factor == 0)?;
+    Some(format!("{}{name}", number / factor))
+}
+
 /// Adds up `number unit` pairs. `None` where the text is something else, is not whole in the smallest unit, or is beyond any key.
 fn sum(text: &str, units: &[(&str, i128)]) -> Option<i128> {
     let mut rest = text;
@@ -132,6 +145,27 @@ mod tests {
         }
         assert_eq!(Unit::Hours.plain("90m").unwrap_err(), "not a whole number of hours");
         assert!(Unit::Millis.plain("7 days").unwrap_err().contains("\"7d\""));
+    }
+
+    #[test]
+    fn the_short_form_says_the_same_number() {
+        for (unit, number, text) in [
+            (Unit::Bytes, 1 << 30, Some("1GiB")),
+            (Unit::Bytes, 1_048_588, None),
+            (Unit::Bytes, 4096, Some("4KiB")),
+            (Unit::Millis, 604_800_000, Some("7d")),
+            (Unit::Millis, 5_400_000, Some("90m")),
+            (Unit::Millis, 500, None),
+            (Unit::Millis, 0, None),
+            (Unit::Millis, i64::MAX, None),
+            (Unit::Hours, 168, None),
+            (Unit::Bytes, -1, None),
+        ] {
+            assert_eq!(short(unit, number).as_deref(), text);
+            if let Some(text) = text {
+                assert_eq!(unit.plain(text), Ok(number.to_string()));
+            }
+        }
     }
 
     proptest! {

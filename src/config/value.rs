@@ -1,6 +1,7 @@
 //! From plain text to the types that the code reads.
 
-use super::key::{Type, elements_of};
+use super::check::elements_of;
+use super::key::Type;
 
 /// A type that a key's field can have.
 pub(super) trait Value: Sized {

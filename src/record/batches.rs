@@ -109,3 +109,74 @@ impl<'a> Iterator for Batches<'a> {
         Some(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::builder::BatchBuilder;
+    use crate::record::compression::Codec;
+
+    fn batch(base_offset: i64) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(Codec::None);
+        builder.base_offset = base_offset;
+        builder.push_plain(5, Some(b"key"), Some(b"value"));
+        builder.build().to_vec()
+    }
+
+    #[test]
+    fn whole_batches_are_walked_and_a_cut_off_one_ends_the_walk() {
+        let bytes = [batch(0), batch(1), batch(2)].concat();
+        let each = bytes.len() / 3;
+        for len in 0..=bytes.len() {
+            let mut walk = batches(&bytes[..len]);
+            let offsets: Vec<i64> = walk.by_ref().map(|batch| batch.unwrap().header.base_offset).collect();
+            assert_eq!(offsets, [0, 1, 2][..len / each], "{len} bytes");
+            assert_eq!(walk.position(), len / each * each);
+        }
+    }
+
+    #[test]
+    fn a_malformed_batch_ends_the_walk_with_an_error() {
+        let sized = |length: i32| {
+            let mut bytes = batch(1);
+            bytes[8..12].copy_from_slice(&length.to_be_bytes());
+            bytes
+        };
+        let versioned = |magic: u8| {
+            let mut bytes = batch(1);
+            bytes[16] = magic;
+            bytes
+        };
+        let cases = [
+            (sized(-1), MalformedBatch::TooSmall { claimed: 11 }),
+            (sized(13), MalformedBatch::TooSmall { claimed: 25 }),
+            (sized(48), MalformedBatch::TooSmall { claimed: 60 }),
+            (sized(i32::MIN), MalformedBatch::TooSmall { claimed: i64::from(i32::MIN) + 12 }),
+            (versioned(0), MalformedBatch::LegacyMagic(0)),
+            (versioned(1), MalformedBatch::LegacyMagic(1)),
+            (versioned(3), MalformedBatch::UnknownMagic(3)),
+            (versioned(0x80), MalformedBatch::UnknownMagic(-128)),
+        ];
+        for (malformed, expected) in cases {
+            let good = batch(0);
+            let bytes = [good.clone(), malformed, good.clone()].concat();
+            let mut walk = batches(&bytes);
+            assert!(walk.next().unwrap().is_ok());
+            assert_eq!(walk.next().unwrap().unwrap_err(), expected);
+            assert!(walk.next().is_none());
+            assert_eq!(walk.position(), good.len(), "what is whole is known");
+        }
+    }
+
+    #[test]
+    fn the_checksum_covers_everything_behind_it_and_nothing_before() {
+        let good = batch(0);
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x01;
+            let Some(Ok(batch)) = batches(&bytes).next() else { continue };
+            let covered = at >= 17;
+            assert_eq!(batch.verify_checksum().is_err(), covered, "byte {at}");
+        }
+    }
+}

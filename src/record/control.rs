@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use super::batches::Batch;
+use super::batch::BatchHeader;
 use super::builder::{BatchBuilder, Producer};
 use super::compression::Codec;
 use super::records::{MalformedRecord, records};
@@ -112,16 +112,16 @@ impl EndTransactionMarker {
         Ok(Self { result, coordinator_epoch: i32::from_be_bytes(epoch) })
     }
 
-    /// The marker in a control batch: its first record. `None` if the cleaner has emptied the batch, and for batches of data.
-    pub fn of_batch(batch: &Batch<'_>) -> Result<Option<TimedMarker>, MalformedControlRecord> {
-        if !batch.header.is_control() || batch.header.record_count == 0 {
+    /// The marker in a control batch: the first record of its `body`. `None` if the cleaner has emptied the batch, and for batches of data.
+    pub fn of_batch(header: &BatchHeader, body: &[u8]) -> Result<Option<TimedMarker>, MalformedControlRecord> {
+        if !header.is_control() || header.record_count == 0 {
             return Ok(None);
         }
         // Brokers alone write control batches, and they never compress them.
-        if batch.header.compression_id() != Codec::None.id() {
+        if header.compression_id() != Codec::None.id() {
             return Err(MalformedControlRecord::Compressed);
         }
-        let Some(record) = records(&batch.header, batch.body()).next().transpose()? else { return Ok(None) };
+        let Some(record) = records(header, body).next().transpose()? else { return Ok(None) };
         let marker = Self::parse(record.key, record.value)?;
         Ok(Some(TimedMarker { marker, timestamp: record.timestamp }))
     }
@@ -146,5 +146,63 @@ impl EndTransactionMarker {
         builder.control = true;
         builder.push_plain(timestamp, Some(&self.key()), Some(&self.value()));
         builder.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::batches::batches;
+
+    #[test]
+    fn markers_survive_and_later_versions_are_read_as_known_ones() {
+        for result in [TransactionResult::Abort, TransactionResult::Commit] {
+            let marker = EndTransactionMarker { result, coordinator_epoch: 77 };
+            assert_eq!(EndTransactionMarker::parse(Some(&marker.key()), Some(&marker.value())), Ok(marker));
+            let (mut key, mut value) = (marker.key().to_vec(), marker.value().to_vec());
+            key[1] = 1;
+            value[1] = 9;
+            value.extend_from_slice(&[1, 2, 3]);
+            assert_eq!(EndTransactionMarker::parse(Some(&key), Some(&value)), Ok(marker));
+        }
+    }
+
+    #[test]
+    fn what_is_no_marker_is_refused() {
+        use MalformedControlRecord::*;
+        let value = [0u8, 0, 0, 0, 0, 1];
+        type Case<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, MalformedControlRecord);
+        let cases: [Case<'_>; 7] = [
+            (None, Some(&value), ShortKey(0)),
+            (Some(&[0, 0, 0]), Some(&value), ShortKey(3)),
+            (Some(&[0xff, 0xff, 0, 0]), Some(&value), NegativeVersion(-1)),
+            (Some(&[0, 0, 0, 2]), Some(&value), NotAMarker(ControlRecordType::LeaderChange)),
+            (Some(&[0, 0, 0, 99]), Some(&value), NotAMarker(ControlRecordType::Unknown(99))),
+            (Some(&[0, 0, 0, 1]), None, ShortValue(0)),
+            (Some(&[0, 0, 0, 1]), Some(&[0x80, 0, 0, 0, 0, 0]), NegativeVersion(i16::MIN)),
+        ];
+        for (key, value, expected) in cases {
+            assert_eq!(EndTransactionMarker::parse(key, value), Err(expected));
+        }
+    }
+
+    #[test]
+    fn only_control_batches_have_markers() {
+        let marker = EndTransactionMarker { result: TransactionResult::Commit, coordinator_epoch: 3 };
+        let bytes = marker.batch(1000, 55, 4);
+        let batch = batches(&bytes).next().unwrap().unwrap();
+        let header = batch.header;
+        assert!(header.is_control() && header.is_transactional());
+        assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (55, 4, -1));
+        assert_eq!(EndTransactionMarker::of_batch(&header, batch.body()), Ok(Some(TimedMarker { marker, timestamp: 1000 })));
+
+        let emptied = BatchHeader { record_count: 0, ..header };
+        assert_eq!(EndTransactionMarker::of_batch(&emptied, &[]), Ok(None));
+        let data = BatchHeader { attributes: 0, ..header };
+        assert_eq!(EndTransactionMarker::of_batch(&data, batch.body()), Ok(None));
+        let compressed = BatchHeader { attributes: header.attributes | Codec::Lz4.id(), ..header };
+        assert_eq!(EndTransactionMarker::of_batch(&compressed, batch.body()), Err(MalformedControlRecord::Compressed));
+        let cut_off = EndTransactionMarker::of_batch(&header, &batch.body()[..5]);
+        assert!(matches!(cut_off, Err(MalformedControlRecord::Record(_))));
     }
 }

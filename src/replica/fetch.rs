@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::fetch_session::{FetchPartition, FetchPlan};
@@ -40,10 +39,10 @@ pub enum PartitionFetch {
 }
 
 impl PartitionFetch {
-    /// Bytes of records it gives.
+    /// Bytes of records it gives; of what is not in memory, as much as was asked for.
     pub fn len(&self) -> usize {
         match self {
-            PartitionFetch::Read(read) => read.plan.as_ref().map_or(0, |p| p.len()),
+            PartitionFetch::Read(read) => read.len,
             PartitionFetch::Failed(_) => 0,
         }
     }
@@ -60,16 +59,21 @@ impl PartitionFetch {
         }
     }
 
-    /// The records, once [`load`] has made sure that reading them does not stall.
-    pub fn records(&self) -> Bytes {
-        match self {
-            PartitionFetch::Read(PartitionRead { plan: Some(plan), .. }) => plan.finish(),
-            _ => Bytes::new(),
+    fn is_cold(&self) -> bool {
+        matches!(self, PartitionFetch::Read(PartitionRead { plan: Some(_), .. }))
+    }
+
+    /// Brings the records into memory and takes them. Blocks on the disk.
+    fn load(self, isolation: Isolation) -> Self {
+        let PartitionFetch::Read(mut read) = self else { return self };
+        match read.plan.take().map(|mut plan| plan.load().and_then(|()| read.take(plan, isolation))) {
+            None | Some(Ok(())) => PartitionFetch::Read(read),
+            Some(Err(error)) => PartitionFetch::Failed(read.partition.read_failed(&error)),
         }
     }
 }
 
-/// Reads every partition of the plan as far as the limits allow. Touches no records.
+/// Reads every partition of the plan as far as the limits allow. Never waits for the disk.
 pub fn read(replicas: &ReplicaManager, plan: &FetchPlan, limits: FetchLimits) -> Vec<PartitionFetch> {
     let mut left = limits.max_bytes;
     let mut first = true;
@@ -86,15 +90,10 @@ pub fn read(replicas: &ReplicaManager, plan: &FetchPlan, limits: FetchLimits) ->
             last_fetched_epoch: wanted.last_fetched_epoch,
             isolation: limits.isolation,
         };
-        match partition.read(&request) {
-            Ok(read) => {
-                let fetched = PartitionFetch::Read(read);
-                left = left.saturating_sub(fetched.len());
-                first &= fetched.is_empty();
-                fetched
-            }
-            Err(code) => PartitionFetch::Failed(code),
-        }
+        let fetched = partition.read(&request).map_or_else(PartitionFetch::Failed, PartitionFetch::Read);
+        left = left.saturating_sub(fetched.len());
+        first &= fetched.is_empty();
+        fetched
     };
     plan.partitions.iter().map(read).collect()
 }
@@ -122,32 +121,21 @@ pub async fn wait(replicas: &ReplicaManager, plan: &FetchPlan, limits: FetchLimi
     }
 }
 
-/// Brings what was read into memory where it is not: on the pool for blocking work, so that no other connection waits for the disk.
-pub async fn load(fetched: Vec<PartitionFetch>) -> Vec<PartitionFetch> {
+/// Brings what was found but is not in memory there: on the pool for blocking work, so that no other connection waits for the disk.
+pub async fn load(fetched: Vec<PartitionFetch>, isolation: Isolation) -> Vec<PartitionFetch> {
     if is_resident(&fetched) {
         return fetched;
     }
-    let load = move || {
-        let fetched = fetched;
-        fetched.into_iter().map(|fetch| match fetch {
-            PartitionFetch::Read(PartitionRead { plan: Some(plan), partition, .. }) if plan.load().is_err() => {
-                PartitionFetch::Failed(partition.read_failed())
-            }
-            other => other,
-        }).collect()
-    };
+    let load = move || fetched.into_iter().map(|fetch| fetch.load(isolation)).collect();
     match tokio::task::spawn_blocking(load).await {
         Ok(fetched) => fetched,
         Err(e) => std::panic::resume_unwind(e.into_panic()),
     }
 }
 
-/// Whether all of it can be read without waiting for the disk.
+/// Whether all of it is in memory.
 pub fn is_resident(fetched: &[PartitionFetch]) -> bool {
-    fetched.iter().all(|fetch| match fetch {
-        PartitionFetch::Read(PartitionRead { plan: Some(plan), .. }) => plan.is_resident(),
-        _ => true,
-    })
+    !fetched.iter().any(PartitionFetch::is_cold)
 }
 
 /// The partition a fetch names; by id, an unknown one has its own error (KIP-516).

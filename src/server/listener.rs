@@ -92,14 +92,8 @@ impl Listener {
         // Answers are written whole: waiting for more to send would only add delay.
         let _ = stream.set_nodelay(true);
         let session = Session::new(shared.broker.clone(), self.name.clone(), peer, local);
-        let connection = Connection::new(
-            stream,
-            session,
-            shared.memory.clone(),
-            shared.frame_limit,
-            shared.idle_after,
-            shared.stop.clone(),
-        );
+        let connection =
+            Connection::new(stream, session, shared.memory.clone(), shared.frame_limit, shared.idle_after, shared.stop.clone());
         shared.connections.spawn(async move {
             match connection.serve().await {
                 Closed::Refused(reason) => info!(%peer, reason, "connection closed"),

@@ -169,3 +169,145 @@ impl LeaderEpochCache {
         self.entries.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::disk::RealDisk;
+
+    fn cache(entries: &[(LeaderEpoch, Offset)]) -> LeaderEpochCache {
+        let mut cache = LeaderEpochCache::new();
+        for (epoch, start_offset) in entries {
+            cache.assign(*epoch, *start_offset);
+        }
+        cache
+    }
+
+    fn listed(cache: &LeaderEpochCache) -> Vec<(LeaderEpoch, Offset)> {
+        cache.entries().iter().map(|e| (e.epoch, e.start_offset)).collect()
+    }
+
+    fn end_of(cache: &LeaderEpochCache, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+        cache.end_offset_for(epoch, log_end).map(|end| (end.epoch, end.end_offset))
+    }
+
+    // The cases are those of Kafka's LeaderEpochFileCacheTest.
+
+    #[test]
+    fn assigning_keeps_epochs_and_offsets_increasing() {
+        type Entries = &'static [(LeaderEpoch, Offset)];
+        let cases: [(Entries, Entries); 10] = [
+            (&[(2, 10)], &[(2, 10)]),
+            (&[(2, 9), (2, 10)], &[(2, 9)]),
+            (&[(2, 9), (3, 9)], &[(3, 9)]),
+            (&[(2, 6), (3, 5)], &[(3, 5)]),
+            (&[(1, 5), (2, 6), (1, 7)], &[(1, 7)]),
+            (&[(5, 11), (6, 12), (7, 13), (7, 12)], &[(5, 11), (7, 12)]),
+            (&[(0, 0), (1, 0), (2, 5)], &[(1, 0), (2, 5)]),
+            (&[(0, 0), (0, 1), (1, 3), (1, 4), (2, 6), (2, 8)], &[(0, 0), (1, 3), (2, 6)]),
+            (&[(1, 10), (3, 20), (2, 15)], &[(1, 10), (2, 15)]),
+            (&[(1, 10), (2, 20), (5, 0)], &[(5, 0)]),
+        ];
+        for (assigned, expected) in cases {
+            assert_eq!(listed(&cache(assigned)), expected, "{assigned:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_an_epoch_is_where_the_next_larger_one_begins() {
+        let one = cache(&[(2, 11)]);
+        assert_eq!(end_of(&one, 2, 14), Some((2, 14)), "the latest ends with the log");
+        assert_eq!(end_of(&one, 3, 14), None, "not yet known");
+        assert_eq!(end_of(&one, -1, 14), None);
+        assert_eq!(end_of(&one, 1, 14), Some((1, 11)), "what lay before the first is gone");
+
+        let gaps = cache(&[(0, 10), (2, 13), (4, 17)]);
+        assert_eq!(end_of(&gaps, 0, 20), Some((0, 13)));
+        assert_eq!(end_of(&gaps, 1, 20), Some((0, 13)), "the largest that is not larger");
+        assert_eq!(end_of(&gaps, 2, 20), Some((2, 17)));
+        assert_eq!(end_of(&gaps, 3, 20), Some((2, 17)));
+        assert_eq!(end_of(&gaps, 4, 20), Some((4, 20)));
+
+        let empty = LeaderEpochCache::new();
+        assert_eq!((end_of(&empty, 0, 0), end_of(&empty, -1, 73)), (None, None));
+    }
+
+    #[test]
+    fn truncating_from_the_end_drops_epochs_that_begin_there_or_later() {
+        for (end_offset, expected) in [(12, 3), (11, 2), (9, 2), (8, 1), (6, 0), (0, 0), (-1, 3)] {
+            let mut cache = cache(&[(2, 6), (3, 8), (4, 11)]);
+            cache.truncate_from_end(end_offset);
+            assert_eq!(listed(&cache), [(2, 6), (3, 8), (4, 11)][..expected], "to {end_offset}");
+        }
+    }
+
+    #[test]
+    fn truncating_from_the_start_moves_the_epoch_that_holds_the_new_start() {
+        type Entries = &'static [(LeaderEpoch, Offset)];
+        let cases: [(Offset, Entries); 7] = [
+            (-1, &[(2, 6), (3, 8), (4, 11)]),
+            (1, &[(2, 6), (3, 8), (4, 11)]),
+            (6, &[(2, 6), (3, 8), (4, 11)]),
+            (7, &[(2, 7), (3, 8), (4, 11)]),
+            (9, &[(3, 9), (4, 11)]),
+            (11, &[(4, 11)]),
+            (15, &[(4, 15)]),
+        ];
+        for (start_offset, expected) in cases {
+            let mut cache = cache(&[(2, 6), (3, 8), (4, 11)]);
+            cache.truncate_from_start(start_offset);
+            assert_eq!(listed(&cache), expected, "to {start_offset}");
+        }
+        LeaderEpochCache::new().truncate_from_start(5);
+    }
+
+    #[test]
+    fn epochs_are_found_by_offset_and_by_neighbour() {
+        let cache = cache(&[(2, 6), (3, 8), (5, 11)]);
+        for (offset, epoch) in [(5, None), (6, Some(2)), (7, Some(2)), (8, Some(3)), (10, Some(3)), (11, Some(5)), (99, Some(5))]
+        {
+            assert_eq!(cache.epoch_for_offset(offset), epoch, "{offset}");
+        }
+        let neighbours = |epoch| (cache.previous(epoch).map(|e| e.epoch), cache.next(epoch).map(|e| e.epoch));
+        assert_eq!(neighbours(2), (None, Some(3)));
+        assert_eq!(neighbours(4), (Some(3), Some(5)));
+        assert_eq!(neighbours(5), (Some(3), None));
+        assert_eq!(cache.get(3), Some(EpochEntry { epoch: 3, start_offset: 8 }));
+        assert_eq!(cache.get(4), None);
+        assert_eq!((cache.earliest().unwrap().epoch, cache.latest_epoch()), (2, Some(5)));
+    }
+
+    #[test]
+    fn the_file_is_kafkas_and_is_written_only_when_something_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut cache = cache(&[(0, 0), (4, 1234567890123)]);
+        cache.flush(&RealDisk, dir.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "0\n2\n0 0\n4 1234567890123\n");
+
+        let mut again = LeaderEpochCache::load(&RealDisk, dir.path()).unwrap();
+        assert_eq!(listed(&again), listed(&cache));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!again.assign(4, 1234567890200) && !again.is_dirty());
+        again.flush(&RealDisk, dir.path()).unwrap();
+        assert!(!path.exists());
+
+        again.truncate_from_end(5);
+        again.flush(&RealDisk, dir.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "0\n1\n0 0\n");
+        again.clear();
+        again.flush(&RealDisk, dir.path()).unwrap();
+        assert!(LeaderEpochCache::load(&RealDisk, dir.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_an_absent_one_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(LeaderEpochCache::load(&RealDisk, dir.path()).unwrap().is_empty());
+        for damaged in ["1\n0\n", "0\nx\n", "0\n2\n0 0\n", "0\n1\n0 0 0\n", "0\n1\n-1 0\n", "0\n1\n1 -5\n", "0\n1\n0\n"] {
+            std::fs::write(dir.path().join(FILE_NAME), damaged).unwrap();
+            let error = LeaderEpochCache::load(&RealDisk, dir.path()).expect_err(damaged);
+            assert!(error.to_string().contains(FILE_NAME), "{error}");
+        }
+    }
+}

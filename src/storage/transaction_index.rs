@@ -245,3 +245,6 @@ impl TransactionIndex {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use klamm::protocol::{ApiMessage, ApiRequest, shape};
 pub trait Visit {
     fn visit<R>(&mut self)
     where
-        R: ApiRequest + Debug + PartialEq,
+        R: ApiRequest + Debug + Default + PartialEq,
         R::Response: Debug + Default + PartialEq;
 }
 

@@ -15,6 +15,7 @@ use crate::api::session::{ClientSoftware, Context, Session};
 use crate::api::table::APIS;
 use crate::api::{Handled, encode};
 use crate::base::ErrorCode;
+use crate::metadata::features::SUPPORTED;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
 
@@ -39,9 +40,9 @@ pub fn unsupported_version(session: &Arc<Session>, header: &RequestHeader, outbo
 }
 
 fn response(session: &Session, version: i16) -> ApiVersionsResponse {
-    let keys = APIS.iter().map(|api| {
-        ApiVersion::default().with_api_key(api.key).with_min_version(api.advertised_min).with_max_version(api.max)
-    });
+    let keys = APIS
+        .iter()
+        .map(|api| ApiVersion::default().with_api_key(api.key).with_min_version(api.advertised_min).with_max_version(api.max));
     let response = ApiVersionsResponse::default().with_api_keys(keys.collect());
     if version < 3 {
         return response;
@@ -52,9 +53,10 @@ fn response(session: &Session, version: i16) -> ApiVersionsResponse {
         FinalizedFeatureKey::default().with_name(name(feature)).with_min_version_level(level).with_max_version_level(level)
     });
     // Before version 4 clients fail on a feature whose range begins at 0 (KAFKA-17492).
-    let supported = crate::metadata::features::SUPPORTED.iter().filter(|f| version >= 4 || f.min > 0).map(|f| {
-        SupportedFeatureKey::default().with_name(name(f.name)).with_min_version(f.min).with_max_version(f.max)
-    });
+    let supported = SUPPORTED
+        .iter()
+        .filter(|f| version >= 4 || f.min > 0)
+        .map(|f| SupportedFeatureKey::default().with_name(name(f.name)).with_min_version(f.min).with_max_version(f.max));
     response
         .with_finalized_features(finalized.collect())
         .with_supported_features(supported.collect())

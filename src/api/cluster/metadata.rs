@@ -18,7 +18,8 @@ use crate::api::reply::Reply;
 use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;
 use crate::base::ids::{NO_LEADER, TopicId};
-use crate::broker::topics::{is_internal, validate_name};
+use crate::broker::topics::is_internal;
+use crate::controller::validate_topic_name;
 use crate::metadata::{MetadataImage, PartitionRegistration, TopicImage};
 
 /// All operations that ACLs know for a topic, as a bit field: READ 3, WRITE 4, CREATE 5, DELETE 6, ALTER 7, DESCRIBE 8,
@@ -46,7 +47,7 @@ pub fn handle(cx: &Context, request: MetadataRequest) -> Reply<MetadataResponse>
         topic_operations: request.include_topic_authorized_operations,
     };
     let broker = cx.broker();
-    let may_create = !all && (version < 4 || request.allow_auto_topic_creation) && broker.config().auto_create_topics_enable;
+    let may_create = !all && (version < 4 || request.allow_auto_topic_creation) && broker.config().log.auto_create_topics_enable;
     let missing = if may_create { answer.missing(&broker.metadata.image()) } else { Vec::new() };
     if missing.is_empty() {
         return Reply::Now(answer.build(cx.session, &[]));
@@ -81,20 +82,18 @@ impl Answer {
     /// Topics asked for by a lawful name that do not exist.
     fn missing(&self, image: &MetadataImage) -> Vec<Arc<str>> {
         let named = self.topics.iter().filter(|t| t.topic_id.is_nil()).filter_map(|t| t.name.as_ref());
-        let missing = named.filter(|n| image.topic(n).is_none() && validate_name(n).is_ok());
+        let missing = named.filter(|n| image.topic(n).is_none() && validate_topic_name(n).is_ok());
         missing.map(|n| Arc::from(n.as_str())).collect()
     }
 
     /// `failed` names topics that could not be created, and why.
     fn build(&self, session: &Session, failed: &[(Arc<str>, ErrorCode)]) -> MetadataResponse {
         let image = session.broker.metadata.image();
-        let brokers = image.alive_endpoints(&session.listener).map(|(broker, endpoint)| {
-            let (host, port) = session.broker.endpoint_for(session.local, broker.id, endpoint);
-            MetadataResponseBroker::default()
-                .with_node_id(BrokerId(broker.id))
-                .with_host(host)
-                .with_port(i32::from(port))
-                .with_rack(broker.rack.as_ref().map(|r| StrBytes::from_string(r.to_string())))
+        let alive = session.broker.endpoints.alive(&image, &session.listener, session.local);
+        let brokers = alive.into_iter().map(|broker| {
+            let response =
+                MetadataResponseBroker::default().with_node_id(BrokerId(broker.id)).with_host(broker.host).with_port(broker.port);
+            if self.version >= 1 { response.with_rack(broker.rack) } else { response }
         });
         let brokers: Vec<_> = brokers.collect();
         // Any broker takes admin requests, so any may be named as controller.
@@ -129,7 +128,7 @@ impl Answer {
         if let Some(topic) = image.topic(&name) {
             return self.topic(session, image, topic);
         }
-        let code = match (validate_name(&name), failed.iter().find(|(n, _)| **n == **name)) {
+        let code = match (validate_topic_name(&name), failed.iter().find(|(n, _)| **n == **name)) {
             (Err(_), _) => ErrorCode::InvalidTopicException,
             (_, Some((_, code))) => *code,
             _ => ErrorCode::UnknownTopicOrPartition,
@@ -169,7 +168,7 @@ impl Answer {
     ) -> MetadataResponsePartition {
         let leader = image.broker(partition.leader).filter(|b| !b.fenced);
         let reachable = leader.is_some_and(|b| b.endpoint(&session.listener).is_some());
-        let alive = |id: &i32| image.is_reachable(*id, &session.listener);
+        let alive = |id: &i32| image.broker(*id).is_some_and(|b| !b.fenced && b.endpoint(&session.listener).is_some());
         // Version 0 has no way to say that a replica is offline, so such replicas are left out.
         let listed = |ids: &[i32]| -> Vec<BrokerId> {
             ids.iter().filter(|id| self.version > 0 || alive(id)).map(|id| BrokerId(*id)).collect()

@@ -37,8 +37,8 @@ pub fn handle(cx: &Context, request: FetchRequest) -> Reply<FetchResponse> {
     let from_follower = replica_id.0 >= 0;
     let limits = FetchLimits {
         isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-        min_bytes: request.min_bytes.clamp(0, broker.config().fetch_max_bytes) as usize,
-        max_bytes: request.max_bytes.clamp(0, broker.config().fetch_max_bytes) as usize,
+        min_bytes: request.min_bytes.clamp(0, broker.config().network.fetch_max_bytes) as usize,
+        max_bytes: request.max_bytes.clamp(0, broker.config().network.fetch_max_bytes) as usize,
     };
     let max_wait = Duration::from_millis(request.max_wait_ms.max(0) as u64);
     let planned = broker.fetch_sessions.lock().plan(broker.clock.mono(), session_request(cx, request, from_follower));
@@ -61,7 +61,7 @@ pub fn handle(cx: &Context, request: FetchRequest) -> Reply<FetchResponse> {
             true => fetched,
             false => fetch::wait(&fetch.session.broker.replicas, &fetch.plan, limits, max_wait).await,
         };
-        fetch.respond(fetch::load(fetched).await, limits.isolation)
+        fetch.respond(fetch::load(fetched, limits.isolation).await, limits.isolation)
     })
 }
 
@@ -118,7 +118,8 @@ struct Fetch {
 impl Fetch {
     fn respond(&self, fetched: Vec<PartitionFetch>, isolation: Isolation) -> FetchResponse {
         let broker = &self.session.broker;
-        let fetched: Vec<PartitionFetch> = fetched.into_iter().zip(&self.plan.partitions).map(|(f, p)| self.refuse_zstd(f, p)).collect();
+        let fetched: Vec<PartitionFetch> =
+            fetched.into_iter().zip(&self.plan.partitions).map(|(f, p)| self.refuse_zstd(f, p)).collect();
         let outcomes: Vec<Outcome> = fetched.iter().map(outcome).collect();
         let selected = broker.fetch_sessions.lock().select(broker.clock.mono(), &self.plan, &outcomes, || broker.random_i32());
         let selection = match selected {
@@ -180,13 +181,13 @@ impl Fetch {
             .with_high_watermark(read.high_watermark)
             .with_last_stable_offset(read.last_stable_offset)
             .with_log_start_offset(read.log_start_offset)
-            .with_records(Some(fetch.records()));
-        if let Some((epoch, end_offset)) = read.diverging {
-            data.diverging_epoch = EpochEndOffset::default().with_epoch(epoch).with_end_offset(end_offset);
+            .with_records(Some(read.records.clone()));
+        if let Some(end) = read.diverging {
+            data.diverging_epoch = EpochEndOffset::default().with_epoch(end.epoch).with_end_offset(end.end_offset);
         }
         if isolation == Isolation::ReadCommitted {
-            let aborted = read.aborted.iter().map(|(producer_id, first_offset)| {
-                AbortedTransaction::default().with_producer_id(ProducerId(*producer_id)).with_first_offset(*first_offset)
+            let aborted = read.aborted.iter().map(|txn| {
+                AbortedTransaction::default().with_producer_id(ProducerId(txn.producer_id)).with_first_offset(txn.first_offset)
             });
             data.aborted_transactions = Some(aborted.collect());
         }
@@ -209,8 +210,12 @@ impl Fetch {
                 leaders.push(partition.leader);
             }
         }
-        let endpoints = self.session.broker.leader_endpoints(&self.session, leaders).map(|(id, host, port, rack)| {
-            NodeEndpoint::default().with_node_id(BrokerId(id)).with_host(host).with_port(port).with_rack(rack)
+        let endpoints = super::leaders(&self.session, &image, leaders).map(|leader| {
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(leader.id))
+                .with_host(leader.host)
+                .with_port(leader.port)
+                .with_rack(leader.rack)
         });
         response.node_endpoints = endpoints.collect();
     }

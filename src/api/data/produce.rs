@@ -20,7 +20,7 @@ use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;
 use crate::base::ids::TimestampMs;
 use crate::record::validate::{self, Refusal};
-use crate::replica::commit_wait::{CommitWait, Uncommitted};
+use crate::replica::acknowledgement::{AcknowledgementWait, Unacknowledged};
 use crate::replica::manager::HostedTopic;
 use crate::replica::partition::{Acks, Appended};
 
@@ -52,9 +52,9 @@ pub fn handle(cx: &Context, request: ProduceRequest) -> Reply<ProduceResponse> {
     }
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     let (session, version) = (cx.session.clone(), cx.version());
-    let wait = CommitWait::new(waiting);
+    let wait = AcknowledgementWait::new(waiting);
     Reply::later(async move {
-        for ((topic, partition), code) in wait.committed(timeout).await {
+        for ((topic, partition), code) in wait.acknowledged(timeout).await {
             refuse(&mut response.responses[topic].partition_responses[partition], code, None);
         }
         add_leader_hints(&mut response, &session, version);
@@ -70,7 +70,7 @@ struct Walk<'a> {
     acks: Acks,
     now: TimestampMs,
     /// Appends whose answer depends on more than this broker's memory.
-    waiting: Vec<(Place, Uncommitted)>,
+    waiting: Vec<(Place, Unacknowledged)>,
     failed: bool,
 }
 
@@ -113,7 +113,7 @@ impl Walk<'_> {
         let appended = partition.append_as_leader(&batch, self.acks, self.now).map_err(Refusal::of)?;
         if let Some(offset) = appended.commits_at {
             let leader_epoch = appended.leader_epoch;
-            self.waiting.push((place, Uncommitted { partition, leader_epoch, offset }));
+            self.waiting.push((place, Unacknowledged { partition, acks: self.acks, leader_epoch, offset }));
         }
         Ok(appended)
     }
@@ -140,9 +140,13 @@ fn refuse(response: &mut PartitionProduceResponse, code: ErrorCode, refusal: Opt
     response.log_start_offset = -1;
     let Some(refusal) = refusal else { return };
     let text = |message: std::borrow::Cow<'static, str>| Some(StrBytes::from_string(message.into_owned()));
-    response.record_errors = refusal.record_errors.into_iter().map(|e| {
-        BatchIndexAndErrorMessage::default().with_batch_index(e.batch_index).with_batch_index_error_message(text(e.message))
-    }).collect();
+    response.record_errors = refusal
+        .record_errors
+        .into_iter()
+        .map(|e| {
+            BatchIndexAndErrorMessage::default().with_batch_index(e.batch_index).with_batch_index_error_message(text(e.message))
+        })
+        .collect();
     response.error_message = text(refusal.message).filter(|t| !t.is_empty());
 }
 
@@ -163,7 +167,13 @@ fn add_leader_hints(response: &mut ProduceResponse, session: &Session, version: 
             leaders.push(partition.leader);
         }
     }
-    response.node_endpoints = session.broker.leader_endpoints(session, leaders).map(|(id, host, port, rack)| {
-        NodeEndpoint::default().with_node_id(BrokerId(id)).with_host(host).with_port(port).with_rack(rack)
-    }).collect();
+    response.node_endpoints = super::leaders(session, &image, leaders)
+        .map(|leader| {
+            NodeEndpoint::default()
+                .with_node_id(BrokerId(leader.id))
+                .with_host(leader.host)
+                .with_port(leader.port)
+                .with_rack(leader.rack)
+        })
+        .collect();
 }

@@ -22,8 +22,13 @@ use crate::base::ids::{ProducerEpoch, ProducerId};
 
 /// Kafka takes its time with thousands of partitions.
 const TIMEOUT: Duration = Duration::from_secs(180);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_LEN_MAX: usize = 64 << 20;
 
+/// Between two questions about something that is about to be so.
+const POLL: Duration = Duration::from_millis(5);
+
+const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 const INVALID_CONFIG: i16 = 40;
 
 /// A topic to be made.
@@ -52,9 +57,11 @@ impl Admin {
     /// Connects and learns which versions the broker serves.
     pub fn connect(address: &str) -> Result<Self> {
         let io = |operation| move |source| BenchError::Io { address: address.to_owned(), operation, source };
-        let resolved = address.to_socket_addrs().map_err(io("resolve"))?.next();
-        let resolved = resolved.ok_or_else(|| BenchError::Usage(format!("{address} resolves to no address")))?;
-        let socket = TcpStream::connect_timeout(&resolved, Duration::from_secs(5)).map_err(io("connect"))?;
+        let resolved: Vec<_> = address.to_socket_addrs().map_err(io("resolve"))?.collect();
+        // A name may stand for an IPv6 address first that nobody listens on.
+        let mut attempts = resolved.iter().map(|one| TcpStream::connect_timeout(one, CONNECT_TIMEOUT));
+        let first = attempts.next().ok_or_else(|| BenchError::Usage(format!("{address} resolves to no address")))?;
+        let socket = first.or_else(|error| attempts.find_map(Result::ok).ok_or(error)).map_err(io("connect"))?;
         socket.set_nodelay(true).map_err(io("set TCP_NODELAY"))?;
         socket.set_read_timeout(Some(TIMEOUT)).map_err(io("set a timeout"))?;
         let mut admin = Self { socket, address: address.to_owned(), versions: Vec::new() };
@@ -182,7 +189,7 @@ impl Admin {
         Ok(answer.topics.iter().flat_map(|t| &t.partitions).filter(|p| p.error_code == 0).count() == partitions as usize)
     }
 
-    /// Waits until [`Admin::is_ready`], asking every few milliseconds; gives the leaders.
+    /// Waits until [`Admin::is_ready`], asking again and again; gives the leaders.
     pub fn wait_until_ready(&mut self, topic: &str, partitions: i32) -> Result<Vec<Leader>> {
         let start = Instant::now();
         while !self.is_ready(topic, partitions)? {
@@ -192,7 +199,7 @@ impl Admin {
                     waited: TIMEOUT,
                 });
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(POLL);
         }
         self.leaders(topic)?.ok_or_else(|| BenchError::Usage(format!("topic {topic} lost a leader while it was measured")))
     }
@@ -204,9 +211,17 @@ impl Admin {
             .with_transaction_timeout_ms(60_000)
             .with_producer_id(WireProducerId(-1))
             .with_producer_epoch(-1);
-        let answer = self.call(&request, 0, 4)?;
-        refused(ApiKey::InitProducerId, answer.error_code, None)?;
-        Ok((answer.producer_id.0, answer.producer_epoch))
+        let start = Instant::now();
+        loop {
+            let answer = self.call(&request, 0, 4)?;
+            // A broker that has just started fetches its first block of ids.
+            if answer.error_code == COORDINATOR_LOAD_IN_PROGRESS && start.elapsed() < TIMEOUT {
+                std::thread::sleep(POLL);
+                continue;
+            }
+            refused(ApiKey::InitProducerId, answer.error_code, None)?;
+            return Ok((answer.producer_id.0, answer.producer_epoch));
+        }
     }
 
     /// Names of all topics that begin with `prefix`, and how many partitions they have.

@@ -208,7 +208,7 @@ mod tests {
         let bytes = encode(&FetchResponse::default().with_responses(vec![topic]), 12);
         let fetched = fetched(&bytes).expect("no error");
         assert_eq!((fetched.high_watermark, fetched.log_start, fetched.records), (9, 3, &b"batches"[..]));
-        assert!(super::fetched(&bytes[..bytes.len() - 3]).is_err(), "a cut answer is malformed, not a panic");
+        assert!(super::fetched(&bytes[..bytes.len() - 4]).is_err(), "a cut answer is malformed, not a panic");
         assert!(super::fetched(&encode(&FetchResponse::default().with_error_code(71), 12)).is_err());
     }
 }

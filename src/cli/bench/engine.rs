@@ -117,7 +117,7 @@ impl Lane {
             let Some(due) = self.pace.due(now, run.stop()).filter(|due| *due <= now) else { break };
             self.connection.queue(due, |frame| self.exchange.prepare(frame, due));
             self.pace.advance();
-            if run.window.is_some_and(|w| w.contains(due)) {
+            if matches!(self.pace, Pace::Rate { .. }) && run.window.is_some_and(|w| w.contains(due)) {
                 run.series[self.series].record_lateness(now - due);
             }
             queued = true;
@@ -179,5 +179,93 @@ fn wait(lanes: &[Lane], now: Instant, stop: Option<Instant>, ready: &mut Vec<usi
             Ok(())
         }
         Err(e) => Err(BenchError::Io { address: "all connections".to_owned(), operation: "poll", source: e.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::{self, JoinHandle};
+
+    use super::*;
+    use crate::cli::bench::exchange::ApiVersionsExchange;
+    use crate::cli::bench::frame;
+
+    /// A broker that answers ApiVersions, in order, after what `before` does to answer `n`; ends with its connection.
+    fn broker(before: impl Fn(u64, &mut Vec<u8>) + Send + 'static) -> (String, JoinHandle<u64>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let serve = move |mut stream: TcpStream| {
+            let mut length = [0; 4];
+            let mut n = 0;
+            while stream.read_exact(&mut length).is_ok() {
+                let mut request = vec![0; u32::from_be_bytes(length) as usize];
+                stream.read_exact(&mut request).expect("whole frames");
+                // Correlation id, no error, no APIs: all that a load looks at.
+                let mut answer = vec![0, 0, 0, 7];
+                answer.extend_from_slice(&request[4..8]);
+                answer.extend_from_slice(&[0, 0, 1]);
+                before(n, &mut answer);
+                if stream.write_all(&answer).is_err() {
+                    break;
+                }
+                n += 1;
+            }
+            n
+        };
+        (address, thread::spawn(move || serve(listener.accept().expect("one connection").0)))
+    }
+
+    fn lane(address: &str, depth: usize, pace: Pace) -> Lane {
+        let exchange = ApiVersionsExchange { template: frame::api_versions() };
+        let connection = Connection::open(address, depth, exchange.template()).expect("it listens");
+        Lane { connection, exchange: Box::new(exchange), pace, series: 0 }
+    }
+
+    #[test]
+    fn a_stall_is_paid_for_by_every_request_that_was_due_meanwhile() {
+        let stall = Duration::from_millis(300);
+        let (address, broker) = broker(move |n, _| {
+            if n == 100 {
+                thread::sleep(stall)
+            }
+        });
+        let start = Instant::now();
+        let window = Window::starting(start, Duration::ZERO, Duration::from_secs(1));
+        let mut series = [Series::new("")];
+        drive(vec![lane(&address, 4, Pace::rate(1000.0, 0, 1, start, window.to))], Some(window), &mut series).expect("no errors");
+        assert_eq!(broker.join().expect("no panic"), 1000, "all that was due was sent");
+        assert_eq!(series[0].latency.len(), 1000, "and each has its latency");
+        // The stall covers 300 requests; those in its first half waited for at least the other half.
+        let waited = series[0].latency.count_between(150_000_000, u64::MAX);
+        assert!(waited >= 140, "{waited} requests waited half the stall");
+    }
+
+    #[test]
+    fn a_closed_loop_sends_what_was_counted_and_no_more() {
+        let (address, broker) = broker(|_, _| {});
+        drive(vec![lane(&address, 5, Pace::Closed { left: Some(1003) })], None, &mut [Series::new("")]).expect("no errors");
+        assert_eq!(broker.join().expect("no panic"), 1003);
+    }
+
+    #[test]
+    fn the_first_error_code_ends_the_run() {
+        let (address, broker) = broker(|n, answer| {
+            if n == 10 {
+                answer[8..10].copy_from_slice(&35i16.to_be_bytes());
+            }
+        });
+        let outcome = drive(vec![lane(&address, 1, Pace::Closed { left: None })], None, &mut [Series::new("")]);
+        assert_eq!(outcome.expect_err("an error").to_string(), "ApiVersions was refused with UnsupportedVersion (35)");
+        drop(broker);
+    }
+
+    #[test]
+    fn an_answer_to_something_else_is_noticed() {
+        let (address, broker) = broker(|n, answer| answer[7] ^= u8::from(n == 3));
+        let outcome = drive(vec![lane(&address, 2, Pace::Closed { left: None })], None, &mut [Series::new("")]);
+        assert!(outcome.expect_err("an error").to_string().ends_with("correlation id 2 where 3 is next"));
+        drop(broker);
     }
 }

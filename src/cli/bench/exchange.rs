@@ -223,3 +223,6 @@ impl Exchange for FetchExchange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

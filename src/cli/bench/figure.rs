@@ -41,8 +41,8 @@ impl Figure {
         self.metrics.iter().find(|metric| metric.key == key).map(|metric| metric.value)
     }
 
-    /// Throughput and latency of one kind of request; `paced` runs also say how late the generator itself was.
-    pub fn push_series(&mut self, series: Series, seconds: f64, paced: bool) {
+    /// Throughput and latency of one kind of request; at a fixed rate also how late the generator itself was.
+    pub fn push_series(&mut self, series: Series, seconds: f64) {
         let (key, label) = match series.name {
             "" => (String::new(), String::new()),
             name => (name.replace(' ', "_") + "_", name.to_owned() + " "),
@@ -59,7 +59,7 @@ impl Figure {
             self.push(format!("{key}{}_us", name.replace('.', "_")), format!("{label}{name} µs"), us);
         }
         self.push(format!("{key}max_us"), format!("{label}max µs"), series.latency.max() as f64 / 1e3);
-        if paced {
+        if !series.lateness.is_empty() {
             let late = series.lateness.value_at_quantile(0.5) as f64 / 1e3;
             self.push(format!("{key}sent_late_p50_us"), format!("{label}sent late p50 µs"), late);
         }
@@ -156,7 +156,7 @@ mod tests {
         let mut series = Series::new("");
         (series.requests, series.records, series.bytes) = (1000, 16_000, 1 << 30);
         let mut figure = Figure::default();
-        figure.push_series(series, 2.0, false);
+        figure.push_series(series, 2.0);
         let broker = Some(Duration::from_secs(1));
         figure.push_cpu(Cpu { broker, generator: Duration::from_millis(500) }, 2.0);
         let get = |key| figure.get(key).expect(key);

@@ -139,7 +139,7 @@ fn uvarint_len(value: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::protocol::{Decodable, decode_request_header_from_buffer};
+    use kafka_protocol::protocol::decode_request_header_from_buffer;
 
     use super::*;
     use crate::cli::bench::batch;

@@ -89,23 +89,24 @@ where
             .collect();
         let cpu = line.watch(broker, common);
         let mut series: Vec<Series> = names.iter().map(|name| Series::new(name)).collect();
-        let mut paced = false;
         for worker in workers {
-            let (measured, at_rate) = worker.join().expect("a worker returns its errors")?;
-            paced |= at_rate;
+            let measured = worker.join().expect("a worker returns its errors")?;
             series.iter_mut().zip(&measured).for_each(|(sum, part)| sum.absorb(part));
         }
         let seconds = common.seconds.as_secs_f64();
         let mut figure = Figure::default();
-        series.into_iter().for_each(|series| figure.push_series(series, seconds, paced));
+        series.into_iter().for_each(|series| figure.push_series(series, seconds));
         figure.push_cpu(cpu?, seconds);
+        if let Some(process) = broker.process {
+            figure.push_usage(&process.usage()?);
+        }
         Ok(figure)
     })
 }
 
 impl StartingLine {
-    /// A worker's life: open, wait for the others, drive. Gives what was measured and whether a rate was kept.
-    fn work(&self, names: &[&'static str], seats: impl FnOnce() -> Result<Vec<Seat>>) -> Result<(Vec<Series>, bool)> {
+    /// A worker's life: open, wait for the others, drive.
+    fn work(&self, names: &[&'static str], seats: impl FnOnce() -> Result<Vec<Seat>>) -> Result<Vec<Series>> {
         let seats = seats();
         if seats.is_err() {
             self.over.store(true, Ordering::SeqCst);
@@ -115,12 +116,10 @@ impl StartingLine {
         let (seats, mut series) = (seats?, names.iter().map(|name| Series::new(name)).collect::<Vec<_>>());
         // Unset if another thread failed to open its connections.
         if let Some((start, window)) = self.start.get() {
-            let paced = seats.iter().any(|seat| matches!(seat.tempo, Tempo::Rate { .. }));
             let lanes = seats.into_iter().map(|seat| seat.into_lane(*start, *window)).collect();
             drive(lanes, Some(*window), &mut series)?;
-            return Ok((series, paced));
         }
-        Ok((series, false))
+        Ok(series)
     }
 
     /// Gives the start and reads CPU times at both ends of the window.

@@ -1,6 +1,6 @@
 //! Figures as people and programs read them: a table with a line a metric, latencies as a histogram, everything as JSON.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
@@ -34,7 +34,7 @@ fn caption(broker: &str, series: &Series) -> String {
 
 fn table(measured: &[Measured]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
     let [base, others @ ..] = measured else { return table };
     let names = measured.iter().map(|one| one.broker.name.clone());
     let ratios = others.iter().map(|other| format!("{} ÷ {}", other.broker.name, base.broker.name));

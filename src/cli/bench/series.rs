@@ -35,7 +35,7 @@ pub struct Series {
     pub bytes: u64,
     /// Latencies in nanoseconds of what was due inside the window, whenever it came.
     pub latency: Histogram<u64>,
-    /// How much later than due requests were handed to the kernel, in nanoseconds: the generator's own share of the latency.
+    /// How much later than due requests of a fixed rate were sent, in nanoseconds: the generator's own share of the latency.
     pub lateness: Histogram<u64>,
 }
 

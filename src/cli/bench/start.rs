@@ -18,7 +18,7 @@ use super::options::{Broker, Common};
 use super::process::Process;
 use super::run::Workload;
 
-const START_TIMEOUT: Duration = Duration::from_secs(300);
+const START_TIMEOUT: Duration = Duration::from_secs(900);
 /// Between two attempts: short against any start worth measuring.
 const RETRY: Duration = Duration::from_millis(1);
 

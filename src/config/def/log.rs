@@ -28,11 +28,11 @@ keys! {
         "log.retention.hours" = "168" => retention_hours: i32 { hours, allowed(Allowed::BetweenOr(1, i64::MAX, -1)), shown }
 
         /// How long records are kept at least, in minutes, where `log.retention.ms` is not set; −1 for ever.
-        "log.retention.minutes" = null => retention_minutes: Option<i32> { minutes, allowed(Allowed::BetweenOr(1, i64::MAX, -1)) }
+        "log.retention.minutes" = null => retention_minutes: Option<i32> { minutes, example("90"), allowed(Allowed::BetweenOr(1, i64::MAX, -1)) }
 
         /// How long records are kept at least, in milliseconds; −1 for ever. Takes precedence over minutes and hours.
         "log.retention.ms" = null => retention_ms: Option<i64>
-            { millis, allowed(Allowed::BetweenOr(1, i64::MAX, -1)), cluster_wide }
+            { millis, allowed(Allowed::BetweenOr(1, i64::MAX, -1)), cluster_wide, example("604800000") }
 
         /// Bytes a partition keeps before its oldest segments are dropped; −1 sets no bound.
         "log.retention.bytes" = "-1" => retention_bytes: i64 { bytes, cluster_wide }
@@ -44,13 +44,13 @@ keys! {
         "log.roll.hours" = "168" => roll_hours: i32 { hours, at_least(1) }
 
         /// Age at which a segment is closed even if it is not full, in milliseconds. Takes precedence over hours.
-        "log.roll.ms" = null => roll_ms: Option<i64> { millis, at_least(1), cluster_wide }
+        "log.roll.ms" = null => roll_ms: Option<i64> { millis, example("86400000"), at_least(1), cluster_wide }
 
         /// A random time up to this is taken off the age of a roll, in hours, where `log.roll.jitter.ms` is not set.
         "log.roll.jitter.hours" = "0" => roll_jitter_hours: i32 { hours, at_least(0) }
 
         /// A random time up to this is taken off the age of a roll, so that not all segments are closed together.
-        "log.roll.jitter.ms" = null => roll_jitter_ms: Option<i64> { millis, at_least(0), cluster_wide }
+        "log.roll.jitter.ms" = null => roll_jitter_ms: Option<i64> { millis, example("600000"), at_least(0), cluster_wide }
 
         /// Bytes an index of a segment may take; a full index closes its segment.
         "log.index.size.max.bytes" = "10485760" => index_size_max_bytes: i32 { bytes, at_least(4), cluster_wide }
@@ -67,7 +67,7 @@ keys! {
         "log.flush.interval.messages" = "9223372036854775807" => flush_interval_messages: i64 { at_least(1), cluster_wide }
 
         /// Longest time a record stays in memory before it is forced to the disk; `log.flush.scheduler.interval.ms` if not set.
-        "log.flush.interval.ms" = null => flush_interval_ms: Option<i64> { millis, at_least(0), cluster_wide }
+        "log.flush.interval.ms" = null => flush_interval_ms: Option<i64> { millis, example("1000"), at_least(0), cluster_wide }
 
         /// How often logs are looked over for records to be forced to the disk; also the default of `log.flush.interval.ms`.
         "log.flush.scheduler.interval.ms" = "9223372036854775807" => flush_scheduler_interval_ms: i64 { millis, at_least(0) }

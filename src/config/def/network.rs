@@ -12,7 +12,7 @@ keys! {
         /// Addresses that clients are told to connect to, by listener. `auto`, or a listener that is not named here: the host of
         /// `listeners`, and where that is every interface, the address at which the client reached this node.
         "advertised.listeners" = null => advertised_listeners: Option<Vec<String>>
-            { form("auto, or NAME://host:port", listeners::check_advertised), shown }
+            { form("auto, or NAME://host:port", listeners::check_advertised), example("PLAINTEXT://kafka.example.org:9092") }
 
         /// Which security protocol each listener name speaks. Only PLAINTEXT can be used so far; other entries may stand here.
         "listener.security.protocol.map" = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT" =>
@@ -34,8 +34,8 @@ keys! {
         /// −1 is a quarter of the memory of the machine or its control group.
         "queued.max.request.bytes" = "-1" => queued_max_request_bytes: i64 { bytes, at_least(-1) }
 
-        /// How long a connection may be silent before it is closed.
-        "connections.max.idle.ms" = "600000" => connections_max_idle_ms: i64 { millis }
+        /// How long a connection may be silent before it is closed; −1 sets no bound.
+        "connections.max.idle.ms" = "600000" => connections_max_idle_ms: i64 { millis, at_least(-1) }
 
         /// Connections the node holds at most; further ones wait to be accepted.
         "max.connections" = "2147483647" => max_connections: i32 { at_least(0), cluster_wide }

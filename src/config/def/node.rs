@@ -12,14 +12,15 @@ keys! {
         /// What the node does. Every node is both broker and controller.
         "process.roles" = "broker,controller" => process_roles: Vec<String> { form("broker,controller", both_roles) }
 
-        /// Where the node stands, for example a data centre; consumers that name the same rack read from it.
-        "broker.rack" = null => broker_rack: Option<String>
+        /// Where the node stands, for example a data centre; clients are told.
+        "broker.rack" = null => broker_rack: Option<String> { example("eu-central-1a") }
 
         /// Directories that hold the data where `log.dirs` names none. A relative path starts where the process does.
-        "log.dir" = "klamm-data" => log_dir: Vec<String> { form("paths", some_element) }
+        "log.dir" = "klamm-data" => log_dir: Vec<String> { form("paths", some_element), shown }
 
         /// Directories that hold the data; partitions are spread over them. Takes precedence over `log.dir`.
-        "log.dirs" = null => log_dirs: Option<Vec<String>> { form("paths", some_element), shown }
+        "log.dirs" = null => log_dirs: Option<Vec<String>>
+            { form("paths", some_element), example("/mnt/disk1/klamm,/mnt/disk2/klamm") }
 
         /// How long a stop may take before what is left is cut off; what was acknowledged is safe either way.
         "shutdown.timeout.ms" = "30000" => shutdown_timeout_ms: i64 { millis, at_least(0) }
@@ -28,7 +29,7 @@ keys! {
         "controlled.shutdown.enable" = "true" => controlled_shutdown_enable: bool
 
         /// Address of the HTTP listener for metrics and health, as `host:port`; none by default.
-        "http.listener" = null => http_listener: Option<String> { form("host:port", listeners::check_host_and_port) }
+        "http.listener" = null => http_listener: Option<String> { form("host:port", listeners::check_host_and_port), example("127.0.0.1:8080") }
     }
 }
 

@@ -29,3 +29,37 @@ pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut Vec<u8>) {
     encoder.write_all(input).expect("writing into memory does not fail");
     encoder.finish().expect("writing into memory does not fail");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decompressed(input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+        let mut out = Vec::new();
+        decompress(input, &mut out, limit).map(|()| out)
+    }
+
+    #[test]
+    fn members_are_read_one_after_the_other_at_every_level() {
+        let mut stream = Vec::new();
+        for level in [None, Some(-1), Some(1), Some(9), Some(99)] {
+            compress(level, b"again and again and again ", &mut stream);
+        }
+        assert_eq!(decompressed(&stream, 1000).unwrap(), b"again and again and again ".repeat(5));
+    }
+
+    #[test]
+    fn damage_is_told_from_contents_beyond_the_limit() {
+        let mut stream = Vec::new();
+        compress(None, &[0; 100_000], &mut stream);
+        assert!(stream.len() < 1000);
+        assert!(matches!(decompressed(&stream, 99_999), Err(DecompressError::TooLarge { .. })));
+        assert_eq!(decompressed(&stream, 100_000).unwrap().len(), 100_000);
+        for len in 1..stream.len() {
+            assert!(matches!(decompressed(&stream[..len], 1 << 20), Err(DecompressError::Malformed { .. })), "cut off at {len}");
+        }
+        let crc = stream.len() - 8;
+        stream[crc] ^= 1;
+        assert!(matches!(decompressed(&stream, 1 << 20), Err(DecompressError::Malformed { .. })));
+    }
+}

@@ -63,3 +63,53 @@ pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
         out.truncate(at + 4 + written);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decompressed(input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+        let mut out = Vec::new();
+        decompress(input, &mut out, limit).map(|()| out)
+    }
+
+    fn framed(contents: &[u8]) -> Vec<u8> {
+        let mut stream = Vec::new();
+        compress(contents, &mut stream);
+        stream
+    }
+
+    #[test]
+    fn streams_of_several_blocks_and_several_streams_are_read() {
+        let contents: Vec<u8> = (0..50_000u32).flat_map(|i| (i / 3).to_le_bytes()).collect();
+        assert!(decompressed(&framed(&contents), contents.len()).unwrap() == contents);
+        let twice = [framed(&contents), framed(b"and more")].concat();
+        assert!(decompressed(&twice, 1 << 20).unwrap() == [&contents[..], b"and more"].concat());
+        assert!(decompressed(&snap::raw::Encoder::new().compress_vec(&contents).unwrap(), contents.len()).unwrap() == contents);
+        assert_eq!(decompressed(&framed(b""), 0).unwrap(), b"");
+    }
+
+    #[test]
+    fn damage_and_lies_are_refused_before_anything_is_allocated_for_them() {
+        let good = framed(&[7; 1000]);
+        for len in (1..good.len()).filter(|len| *len != XERIAL_HEADER_LEN) {
+            assert!(decompressed(&good[..len], 1000).is_err(), "cut off at {len}");
+        }
+        let mut negative = good.clone();
+        negative[XERIAL_HEADER_LEN] = 0xff;
+        assert!(decompressed(&negative, 1000).is_err());
+
+        // A raw block that claims 2³² − 1 bytes.
+        let mut out = Vec::new();
+        let liar = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x61];
+        assert!(decompress(&liar, &mut out, usize::MAX).is_err());
+        assert!(out.capacity() < 1000);
+    }
+
+    #[test]
+    fn contents_beyond_the_limit_are_told_from_damage() {
+        let stream = framed(&[0; 100_000]);
+        assert!(matches!(decompressed(&stream, 99_999), Err(DecompressError::TooLarge { .. })));
+        assert_eq!(decompressed(&stream, 100_000).unwrap().len(), 100_000);
+    }
+}

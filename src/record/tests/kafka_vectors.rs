@@ -116,7 +116,7 @@ fn a_transaction_marker_is_read_and_written_as_kafka_does() {
     let batch = batches(&expected).next().unwrap().unwrap();
     batch.verify_checksum().unwrap();
     let marker = EndTransactionMarker { result: TransactionResult::Abort, coordinator_epoch: 12 };
-    assert_eq!(EndTransactionMarker::of_batch(&batch), Ok(Some(TimedMarker { marker, timestamp: T })));
+    assert_eq!(EndTransactionMarker::of_batch(&batch.header, batch.body()), Ok(Some(TimedMarker { marker, timestamp: T })));
 
     let mut built = marker.batch(T, 4242, 3).to_vec();
     built[..8].copy_from_slice(&17i64.to_be_bytes());

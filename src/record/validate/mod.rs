@@ -4,6 +4,14 @@
 //! Invariants of what is accepted: one batch of format v2; `base_offset = 0`; `0 < record_count = last_offset_delta + 1`; exactly that many
 //! records with offset deltas 0, 1, 2, …; `max_timestamp` is that of the records (or the append time); checksum right; no control batch;
 //! `base_sequence ≥ 0` if there is a producer id; `size ≤ min(max.message.bytes, segment.bytes)`.
+//!
+//! Where this differs from Kafka, on purpose:
+//! - Offset deltas out of order are put right in uncompressed batches too; Kafka does so only in compressed ones, and stores the others.
+//! - A batch that claims log append time is always refused; Kafka lets some pass, with timestamps that nobody has checked.
+//! - Records of compressed batches must be as long as they say; Kafka does not look, and its consumers stumble over them.
+//! - The decompressed size is limited, and a batch beyond it is MESSAGE_TOO_LARGE, so that producers split it.
+//! - Undecodable data is INVALID_RECORD, an unknown codec UNSUPPORTED_COMPRESSION_TYPE; Kafka answers UNKNOWN_SERVER_ERROR to both.
+//! - No more than 1000 records are named in a refusal.
 
 mod walk;
 
@@ -92,6 +100,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal that the code alone explains.
+    pub fn of(code: ErrorCode) -> Self {
+        Self::new(code, "")
+    }
+
     fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), record_errors: Vec::new() }
     }
@@ -125,33 +138,28 @@ pub fn validate(
     produce_version: i16,
     now: TimestampMs,
 ) -> Result<Validated, Refusal> {
-    let (header, batch) = single_batch(records, produce_version)?;
-    let codec = check_batch(&header, &batch, config)?;
+    let records = records.ok_or_else(no_batch)?;
+    let batch = single_batch(records, produce_version)?;
+    let codec = check_batch(&batch, config)?;
     let target = Compression::of_topic(config.compression, codec);
-    let body = &batch[HEADER_LEN..];
+    let bytes = records.slice(..batch.bytes().len());
     let rules = Rules { config, now };
 
     let validated = if codec == Codec::None {
-        finish(&rules, header, &batch, body, target)?
+        finish(&rules, batch.header, &bytes, batch.body(), target)?
     } else {
-        let limit = decompressed_max(config);
         compression::with_buffer(|buffer| {
-            compression::decompress(codec, body, buffer, limit)?;
-            finish(&rules, header, &batch, buffer, target)
+            compression::decompress(codec, batch.body(), buffer, decompressed_max(config))?;
+            finish(&rules, batch.header, &bytes, buffer, target)
         })?
     };
     if validated.recompressed {
         check_size(validated.size(), config)?;
     }
-    if i64::try_from(validated.size()).is_ok_and(|size| size > i64::from(config.segment_bytes)) {
-        return Err(Refusal::new(
-            ErrorCode::RecordListTooLarge,
-            format!(
-                "Message batch size is {} bytes, which exceeds the maximum configured segment size of {}.",
-                validated.size(),
-                config.segment_bytes
-            ),
-        ));
+    if validated.size() as i64 > i64::from(config.segment_bytes) {
+        let (size, max) = (validated.size(), config.segment_bytes);
+        let message = format!("Message batch size is {size} bytes, which exceeds the maximum configured segment size of {max}.");
+        return Err(Refusal::new(ErrorCode::RecordListTooLarge, message));
     }
     Ok(validated)
 }
@@ -162,24 +170,24 @@ fn decompressed_max(config: &TopicConfig) -> usize {
 }
 
 /// `ProduceRequest.validateRecords`: exactly one batch, of format v2. A batch that is cut off behind it is dropped, as Kafka drops it.
-fn single_batch(records: Option<&Bytes>, produce_version: i16) -> Result<(BatchHeader, Bytes), Refusal> {
-    let none = || Refusal::invalid("Produce requests must have at least one record batch per partition");
-    let records = records.ok_or_else(none)?;
+fn single_batch(records: &[u8], produce_version: i16) -> Result<Batch<'_>, Refusal> {
     let mut walk = batches(records);
-    let first = walk.next().ok_or_else(none)?.map_err(malformed_batch)?;
+    let first = walk.next().ok_or_else(no_batch)?.map_err(malformed_batch)?;
     if produce_version < PRODUCE_VERSION_ZSTD && first.header.compression_id() == Codec::Zstd.id() {
-        return Err(Refusal::new(
-            ErrorCode::UnsupportedCompressionType,
-            format!("Produce requests with version {produce_version} are not allowed to use ZStandard compression"),
-        ));
+        let message = format!("Produce requests with version {produce_version} are not allowed to use ZStandard compression");
+        return Err(Refusal::new(ErrorCode::UnsupportedCompressionType, message));
     }
     match walk.next() {
-        None => Ok((first.header, records.slice(..first.bytes().len()))),
-        Some(Ok(_)) | Some(Err(MalformedBatch::LegacyMagic(_))) => {
+        None => Ok(first),
+        Some(Ok(_) | Err(MalformedBatch::LegacyMagic(_))) => {
             Err(Refusal::invalid("Produce requests are only allowed to contain exactly one record batch per partition"))
         }
         Some(Err(error)) => Err(malformed_batch(error)),
     }
+}
+
+fn no_batch() -> Refusal {
+    Refusal::invalid("Produce requests must have at least one record batch per partition")
 }
 
 fn malformed_batch(error: MalformedBatch) -> Refusal {
@@ -191,20 +199,19 @@ fn malformed_batch(error: MalformedBatch) -> Refusal {
 }
 
 /// `UnifiedLog.analyzeAndValidateRecords` and `LogValidator.validateBatch`: all that the header tells.
-fn check_batch(header: &BatchHeader, batch: &Bytes, config: &TopicConfig) -> Result<Codec, Refusal> {
+fn check_batch(batch: &Batch<'_>, config: &TopicConfig) -> Result<Codec, Refusal> {
+    let header = &batch.header;
     if header.base_offset != 0 {
         return Err(Refusal::invalid(format!(
             "The baseOffset of the record batch should be 0, but it is {}",
             header.base_offset
         )));
     }
-    check_size(batch.len(), config)?;
-    match Batch::parse(batch) {
-        Ok(Some(whole)) => whole.verify_checksum().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error.to_string()))?,
-        Ok(None) | Err(_) => return Err(Refusal::new(ErrorCode::CorruptMessage, "the batch is cut off")),
-    }
+    check_size(batch.bytes().len(), config)?;
+    batch.verify_checksum().map_err(|error| Refusal::new(ErrorCode::CorruptMessage, error.to_string()))?;
     let codec = Codec::from_id(header.compression_id()).ok_or_else(|| {
-        Refusal::new(ErrorCode::UnsupportedCompressionType, format!("Unknown compression type id: {}", header.compression_id()))
+        let message = format!("Unknown compression type id: {}", header.compression_id());
+        Refusal::new(ErrorCode::UnsupportedCompressionType, message)
     })?;
     let count_from_offsets = i64::from(header.last_offset_delta) + 1;
     if count_from_offsets <= 0 {

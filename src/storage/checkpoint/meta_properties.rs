@@ -27,11 +27,8 @@ pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, FileE
     let Some(text) = read_text(disk, &path)? else { return Ok(None) };
     let get = |name: &str| {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '!']));
-        lines
-            .filter_map(|line| line.split_once('='))
-            .filter(|(key, _)| key.trim() == name)
-            .map(|(_, value)| unescape(value.trim()))
-            .last()
+        let mut pairs = lines.filter_map(|line| line.split_once('='));
+        pairs.rfind(|(key, _)| key.trim() == name).map(|(_, value)| unescape(value.trim()))
     };
     let required = |name: &str| get(name).ok_or_else(|| FileError::damaged(&path, format!("{name} was not found")));
     let version = get("version").unwrap_or_else(|| "0".into());
@@ -69,4 +66,53 @@ fn escape(value: &str) -> String {
 fn unescape(value: &str) -> String {
     let mut chars = value.chars();
     std::iter::from_fn(|| chars.next().and_then(|c| if c == '\\' { chars.next() } else { Some(c) })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::disk::RealDisk;
+
+    fn parsed(text: &str) -> Result<Option<MetaProperties>, FileError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE_NAME), text).unwrap();
+        read(&RealDisk, dir.path())
+    }
+
+    #[test]
+    fn the_owner_survives() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(&RealDisk, dir.path()).unwrap(), None);
+        for (cluster_id, directory_id) in [("MkU3OEVBNTcwNTJENDM2Qk", Some(Uuid::new_v4())), ("a=b:c\\d #!", None)] {
+            let properties = MetaProperties { cluster_id: cluster_id.into(), node_id: 7, directory_id };
+            write(&RealDisk, dir.path(), &properties).unwrap();
+            assert_eq!(read(&RealDisk, dir.path()).unwrap(), Some(properties));
+        }
+    }
+
+    #[test]
+    fn what_kafka_writes_is_read() {
+        let text = "#\n#Fri Nov 21 08:44:00 UTC 2025\ncluster.id=MkU3OEVBNTcwNTJENDM2Qk\ndirectory.id=cqDiqdEb7TX1YNzhe0cCWw\nnode.id=1\nversion=1\n";
+        let properties = parsed(text).unwrap().unwrap();
+        assert_eq!((properties.cluster_id.as_str(), properties.node_id), ("MkU3OEVBNTcwNTJENDM2Qk", 1));
+        assert_eq!(properties.directory_id.map(uuid_text::format).as_deref(), Some("cqDiqdEb7TX1YNzhe0cCWw"));
+        assert_eq!(parsed("version = 1\n node.id = 2\n! note\ncluster.id = x\n").unwrap().unwrap().node_id, 2);
+    }
+
+    #[test]
+    fn other_versions_and_missing_properties_are_errors() {
+        let cases = [
+            "",
+            "version=0\nbroker.id=1\n",
+            "version=2\nnode.id=1\ncluster.id=a\n",
+            "version=1\nnode.id=1\n",
+            "version=1\ncluster.id=a\n",
+        ];
+        for text in cases
+            .into_iter()
+            .chain(["version=1\ncluster.id=a\nnode.id=one\n", "version=1\ncluster.id=a\nnode.id=1\ndirectory.id=?\n"])
+        {
+            assert!(matches!(parsed(text), Err(FileError::Damaged { .. })), "{text:?}");
+        }
+    }
 }

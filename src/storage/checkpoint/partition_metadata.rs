@@ -32,3 +32,38 @@ pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<TopicId>, FileError> {
 pub fn write(disk: &dyn Disk, dir: &Path, topic_id: TopicId) -> Result<(), FileError> {
     replace(disk, &dir.join(FILE_NAME), format!("version: 0\ntopic_id: {}", uuid_text::format(topic_id)).as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::disk::RealDisk;
+
+    #[test]
+    fn the_topic_id_survives_in_kafkas_format() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(&RealDisk, dir.path()).unwrap(), None);
+        let id = uuid_text::parse("u1ybRdRYTgmTnXkmvuSULg").unwrap();
+        write(&RealDisk, dir.path(), id).unwrap();
+        let text = std::fs::read_to_string(dir.path().join(FILE_NAME)).unwrap();
+        assert_eq!(text, "version: 0\ntopic_id: u1ybRdRYTgmTnXkmvuSULg");
+        assert_eq!(read(&RealDisk, dir.path()).unwrap(), Some(id));
+    }
+
+    #[test]
+    fn a_file_without_a_topic_id_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let nil = "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA";
+        for damaged in [
+            "",
+            "version: 0",
+            "version: x\ntopic_id: u1ybRdRYTgmTnXkmvuSULg",
+            "version: -1\ntopic_id: u1ybRdRYTgmTnXkmvuSULg",
+            nil,
+        ] {
+            std::fs::write(dir.path().join(FILE_NAME), damaged).unwrap();
+            assert!(matches!(read(&RealDisk, dir.path()), Err(FileError::Damaged { .. })), "{damaged:?}");
+        }
+        std::fs::write(dir.path().join(FILE_NAME), "version: 3\ntopic_id: u1ybRdRYTgmTnXkmvuSULg\nmore: 1").unwrap();
+        assert!(read(&RealDisk, dir.path()).unwrap().is_some(), "a later version may add lines");
+    }
+}

@@ -1,0 +1,1 @@
+"""The parts of `benches/versus-kafka`: brokers, rows, measuring, plots, the page."""

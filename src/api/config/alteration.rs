@@ -1,0 +1,84 @@
+//! What a broker judges of an alteration of configuration before the controller does (`ConfigAdminManager.preprocess`), and how its answer
+//! is put together: one result for every resource of the request, in the order of the request.
+
+use std::collections::{HashMap, HashSet};
+
+use kafka_protocol::protocol::StrBytes;
+
+use crate::base::ErrorCode;
+use crate::base::ids::BrokerId;
+use crate::controller::ApiError;
+use crate::metadata::ResourceType;
+
+/// A resource of a request: its type and its name.
+pub type Key = (i8, StrBytes);
+/// What became of a resource: error code and message.
+pub type Outcome = (i16, Option<StrBytes>);
+
+/// The resources of a request, in its order, and which of them this broker refuses.
+pub struct Preprocessed(Vec<(Key, Option<ApiError>)>);
+
+impl Preprocessed {
+    /// `keys` gives the keys that are to be altered, and whether a value is missing that the operation needs.
+    pub fn new<'a, R, K>(node: BrokerId, resources: &'a [R], key: impl Fn(&R) -> Key, keys: impl Fn(&'a R) -> K) -> Self
+    where
+        K: Iterator<Item = (&'a str, bool)>,
+    {
+        let mut times: HashMap<Key, usize> = HashMap::new();
+        for resource in resources {
+            *times.entry(key(resource)).or_default() += 1;
+        }
+        let judged = resources.iter().map(|resource| {
+            let key = key(resource);
+            let refusal = match times[&key] {
+                1 => refusal(node, &key, keys(resource)),
+                _ => Some(invalid("Each resource must appear at most once.")),
+            };
+            (key, refusal)
+        });
+        Self(judged.collect())
+    }
+
+    /// Leaves what the controller has to decide.
+    pub fn retain<R>(&self, resources: &mut Vec<R>) {
+        let mut judged = self.0.iter();
+        resources.retain(|_| judged.next().is_some_and(|(_, refusal)| refusal.is_none()));
+    }
+
+    /// What became of each resource. `decided` is what the controller says, in any order, or why it decides nothing.
+    pub fn reassemble(self, decided: Result<HashMap<Key, Outcome>, ApiError>) -> impl Iterator<Item = (Key, Outcome)> {
+        self.0.into_iter().map(move |(key, refusal)| {
+            let outcome = match (refusal, &decided) {
+                (Some(error), _) => (error.code.code(), error.text()),
+                (None, Err(error)) => (error.code.code(), error.text()),
+                (None, Ok(decided)) => decided.get(&key).cloned().unwrap_or((ErrorCode::UnknownServerError.code(), None)),
+            };
+            (key, outcome)
+        })
+    }
+}
+
+fn refusal<'a>(node: BrokerId, (resource_type, name): &Key, keys: impl Iterator<Item = (&'a str, bool)>) -> Option<ApiError> {
+    let keys: Vec<(&str, bool)> = keys.collect();
+    let mut seen = HashSet::new();
+    if !keys.iter().all(|(name, _)| seen.insert(name)) {
+        return Some(invalid("Error due to duplicate config keys"));
+    }
+    let nulls: Vec<&str> = keys.iter().filter(|(_, null)| *null).map(|(name, _)| *name).collect();
+    if !nulls.is_empty() {
+        return Some(invalid(format!("Null value not supported for : {}", nulls.join(", "))));
+    }
+    match ResourceType::from_code(*resource_type) {
+        Some(ResourceType::Broker) if !name.is_empty() => match name.parse::<BrokerId>() {
+            Err(_) => Some(invalid(format!("Node id must be an integer, but it is: {}", name))),
+            Ok(id) if id != node => Some(invalid(format!("Unexpected broker id, expected {node}, but received {}", name))),
+            Ok(_) => None,
+        },
+        Some(ResourceType::Topic | ResourceType::Broker | ResourceType::Group) => None,
+        _ => Some(invalid(format!("Unknown resource type {}", resource_type))),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, message)
+}

@@ -1,0 +1,84 @@
+//! What has to be done to all logs now and then: retention, deletion, flushes that are due, checkpoints, forgotten producers.
+//!
+//! A thread of its own, because all of it waits for the disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::Broker;
+use crate::base::time::Mono;
+
+/// How often is looked at what is due. Nothing here is due more often by default.
+const STEP: Duration = Duration::from_secs(1);
+/// How often producers are looked over that were idle for too long (`producer.id.expiration.check.interval.ms`).
+const PRODUCER_EXPIRATION_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Works until `stop` is dropped or told.
+pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
+    let start = broker.clock.mono();
+    let mut retention = Due::at(start);
+    let mut recovery_points = Due::at(start);
+    let mut high_watermarks = Due::at(start);
+    let mut log_starts = Due::at(start);
+    let mut producers = Due::at(start);
+    while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(STEP) {
+        let now = broker.clock.mono();
+        let config = broker.config();
+        let (upkeep, logs) = (&config.log_upkeep, &broker.replicas.logs);
+        logs.tick(broker.clock.wall_ms());
+        if retention.is_due(now, upkeep.retention_check_interval_ms) {
+            delete_old_segments(broker);
+        }
+        if recovery_points.is_due(now, i64::from(upkeep.flush_offset_checkpoint_interval_ms)) {
+            logs.checkpoint_recovery_points();
+        }
+        if high_watermarks.is_due(now, config.replication.replica_high_watermark_checkpoint_interval_ms) {
+            logs.checkpoint_high_watermarks();
+        }
+        if log_starts.is_due(now, i64::from(upkeep.flush_start_offset_checkpoint_interval_ms)) {
+            logs.checkpoint_log_start_offsets();
+        }
+        if producers.is_due(now, PRODUCER_EXPIRATION_INTERVAL.as_millis() as i64) {
+            each_log(broker, |log| log.remove_expired_producers(broker.clock.wall_ms()));
+        }
+    }
+}
+
+fn delete_old_segments(broker: &Broker) {
+    let now = broker.clock.wall_ms();
+    each_log(broker, |log| {
+        if let Err(error) = log.delete_old_segments(now) {
+            warn!(partition = %log.partition(), %error, "retention could not delete segments");
+        }
+    });
+}
+
+fn each_log(broker: &Broker, mut work: impl FnMut(&mut crate::storage::Log)) {
+    for topic in broker.replicas.topics() {
+        for partition in topic.partitions().iter().flatten() {
+            partition.with_log(&mut work);
+        }
+    }
+}
+
+/// Something that is due again and again.
+struct Due {
+    last: Mono,
+}
+
+impl Due {
+    fn at(last: Mono) -> Self {
+        Self { last }
+    }
+
+    fn is_due(&mut self, now: Mono, interval_ms: i64) -> bool {
+        let due = now.since(self.last) >= Duration::from_millis(interval_ms.max(0) as u64);
+        if due {
+            self.last = now;
+        }
+        due
+    }
+}

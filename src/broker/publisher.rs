@@ -1,0 +1,88 @@
+//! How a change of metadata becomes true on this broker, in one order: configuration, partitions, coordinators, and at last what clients
+//! are told.
+//!
+//! Invariants: changes are applied one after the other, in the order of the metadata log, none left out; a client is told only what the
+//! broker already does. Creating and deleting logs waits for the disk, so all of this has a thread of its own.
+
+use std::sync::Arc;
+
+use kafka_protocol::protocol::StrBytes;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::Broker;
+use super::groups::group_config;
+use super::topics::{CONSUMER_OFFSETS, is_internal};
+use crate::base::ids::TopicId;
+use crate::coordinator::group::request::DeletedTopic;
+use crate::coordinator::partition_log::PartitionLog;
+use crate::metadata::{MetadataImage, ResourceType, TopicImage};
+use crate::quorum::MetadataChange;
+use crate::replica::manager::Applied;
+
+/// Applies changes until the controller ends.
+pub fn run(broker: &Broker, mut changes: UnboundedReceiver<MetadataChange>) {
+    let mut first = true;
+    while let Some(change) = changes.blocking_recv() {
+        publish(broker, &change);
+        if first {
+            broker.replicas.tell_of_strays();
+            first = false;
+        }
+    }
+}
+
+fn publish(broker: &Broker, change: &MetadataChange) {
+    let MetadataChange { old, new, delta } = change;
+    let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
+    if configured {
+        broker.effective.follow(new);
+        broker.groups.reconfigure(group_config(&broker.config()));
+    }
+    let mut touched: Vec<TopicId> = delta.topics.keys().copied().collect();
+    if configured {
+        // Broker keys are the defaults of topic keys.
+        touched = new.topics().iter_by_id().map(|t| t.id).chain(touched).collect();
+    }
+    let renamed = delta.configs.iter().filter(|resource| resource.kind == ResourceType::Topic);
+    touched.extend(renamed.filter_map(|resource| new.topics().id_of(&resource.name)));
+    let mut deleted = Vec::new();
+    for id in touched {
+        deleted.extend(follow_topic(broker, old, new, id));
+    }
+    if !deleted.is_empty() {
+        broker.groups.on_topics_deleted(deleted);
+    }
+    broker.metadata.show(new.clone());
+}
+
+/// Follows one topic; gives it back if it was deleted.
+fn follow_topic(broker: &Broker, old: &MetadataImage, new: &MetadataImage, id: TopicId) -> Option<DeletedTopic> {
+    let now = broker.clock.wall_ms();
+    if let Some(topic) = new.topic_by_id(id) {
+        let config = broker.effective.topic(new, &topic.name);
+        let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, now);
+        if &*topic.name == CONSUMER_OFFSETS {
+            follow_offsets_topic(broker, topic, applied);
+        }
+        return None;
+    }
+    let gone = old.topic_by_id(id)?;
+    broker.replicas.delete(id, now);
+    if &*gone.name == CONSUMER_OFFSETS {
+        (0..gone.partitions.len() as i32).for_each(|partition| broker.groups.on_resigned(partition, None));
+    }
+    Some(DeletedTopic { name: StrBytes::from_string(gone.name.to_string()), id })
+}
+
+/// Shards of the group coordinator follow the leadership of their partitions.
+fn follow_offsets_topic(broker: &Broker, topic: &TopicImage, applied: Applied) {
+    broker.groups.set_partitions(topic.partitions.len() as i32);
+    for partition in applied.resigned {
+        broker.groups.on_resigned(partition, topic.partition(partition).map(|p| p.leader_epoch));
+    }
+    for (number, leader_epoch) in applied.elected {
+        if let Some(partition) = broker.replicas.partition(&topic.name, number) {
+            broker.groups.on_elected(number, leader_epoch, Arc::new(PartitionLog(partition)));
+        }
+    }
+}

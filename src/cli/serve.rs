@@ -1,0 +1,142 @@
+//! `klamm serve`: runs a node until it is told to stop.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Inputs, Settings, load, render};
+use crate::node::Node;
+
+const EXAMPLES: &str = "Examples:
+  klamm serve                                         a broker on 127.0.0.1:9092, data in ./klamm-data
+  klamm serve --listen 0.0.0.0:9092 --data /var/lib/klamm
+  klamm serve --config klamm.toml --set num.partitions=6
+  klamm serve --config klamm.toml --check             what would be in force, and where each value comes from
+
+Every configuration key can be given in the file, as an environment variable (log.retention.hours is
+KLAMM_LOG_RETENTION_HOURS), or with --set; what comes later in this list wins. --listen and --data win over all.";
+
+/// Runs a broker
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ServeArgs {
+    /// Configuration file (TOML); config/klamm.toml in the source has every key
+    #[arg(long, value_name = "FILE", env = "KLAMM_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address to listen on; 0.0.0.0 is every interface. Short for the key `listeners`
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Directory of the data. Short for the key `log.dirs`
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Sets one configuration key; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Checks the configuration, prints what would be in force and where each value comes from, and ends
+    #[arg(long)]
+    check: bool,
+    /// What is logged, to stderr: error, warn, info, debug, trace, or by module as in `info,klamm::storage=debug`
+    #[arg(long, value_name = "FILTER", env = "KLAMM_LOG", default_value = "info,openraft=warn")]
+    log: String,
+}
+
+pub fn run(args: ServeArgs) -> ExitCode {
+    let settings = match settings(&args) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(2);
+        }
+    };
+    if args.check {
+        print!("{}", render::effective_toml(&settings));
+        return ExitCode::SUCCESS;
+    }
+    if let Err(problem) = start_logging(&args.log) {
+        eprintln!("klamm: {problem}");
+        return ExitCode::from(2);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("klamm: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(serve(settings))
+}
+
+fn settings(args: &ServeArgs) -> Result<Settings, String> {
+    let file = match &args.config {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| format!("klamm: cannot read {}: {e}", path.display()))?;
+            Some((path.display().to_string(), text))
+        }
+    };
+    let mut set = args.set.clone();
+    set.extend(args.listen.as_ref().map(|address| format!("listeners=PLAINTEXT://{address}")));
+    set.extend(args.data.as_ref().map(|dir| format!("log.dirs={dir}")));
+    load(Inputs { file, environment: std::env::vars().collect(), set }).map_err(|problems| problems.to_string())
+}
+
+fn start_logging(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|e| format!("--log {filter}: {e}"))?;
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+    Ok(())
+}
+
+async fn serve(settings: Settings) -> ExitCode {
+    let mut node = match Node::start(settings).await {
+        Ok(node) => node,
+        Err(error) => {
+            eprintln!("klamm: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    greet(&node);
+    let stopped = async {
+        let (mut term, mut int) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(term), Ok(int)) => (term, int),
+            (Err(error), _) | (_, Err(error)) => return format!("cannot wait for signals: {error}"),
+        };
+        tokio::select! {
+            _ = term.recv() => "SIGTERM".to_owned(),
+            _ = int.recv() => "SIGINT".to_owned(),
+        }
+    };
+    tokio::select! {
+        reason = stopped => {
+            info!(reason, "stopping");
+            node.stop().await;
+            ExitCode::SUCCESS
+        }
+        error = node.failed() => {
+            eprintln!("klamm: the controller failed: {error}");
+            node.stop().await;
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says where the node listens, where its data is, and what to do next.
+fn greet(node: &Node) {
+    let dirs: Vec<String> = node.data_dirs().iter().map(|d| d.display().to_string()).collect();
+    for (name, address) in node.listening() {
+        println!("klamm {} listens on {address} ({name}), data in {}", env!("CARGO_PKG_VERSION"), dirs.join(", "));
+    }
+    let Some((_, address)) = node.listening().first() else { return };
+    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    println!(
+        "Any Kafka client can connect with bootstrap.servers={host}:{port}. To try it in another terminal:\n  \
+         echo hello | kcat -b {host}:{port} -t greetings -P && kcat -b {host}:{port} -t greetings -C -e\n\
+         Ctrl-C stops it.",
+        port = address.port()
+    );
+}

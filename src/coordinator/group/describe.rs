@@ -1,0 +1,58 @@
+//! DescribeGroups and ListGroups. Pure.
+
+use kafka_protocol::messages::describe_groups_response::DescribedGroup;
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::protocol::StrBytes;
+
+use crate::base::ErrorCode;
+
+use super::classic::State;
+use super::shard::{Group, GroupShard};
+
+/// From this version on a group that does not exist is an error, with a message (KIP-1043); before, it is "Dead".
+const GROUP_ID_NOT_FOUND_SINCE: i16 = 6;
+
+/// A group that cannot be described.
+pub fn describe_error(group: &StrBytes, error: ErrorCode) -> DescribedGroup {
+    DescribedGroup::default().with_group_id(group.clone().into()).with_error_code(error.code())
+}
+
+impl GroupShard {
+    pub(super) fn describe(&self, groups: &[StrBytes], version: i16) -> Vec<DescribedGroup> {
+        groups.iter().map(|id| self.describe_one(id, version)).collect()
+    }
+
+    fn describe_one(&self, id: &StrBytes, version: i16) -> DescribedGroup {
+        let Some(Group::Classic(group)) = self.groups.get(id) else {
+            let dead =
+                DescribedGroup::default().with_group_id(id.clone().into()).with_group_state(StrBytes::from_static_str("Dead"));
+            if version < GROUP_ID_NOT_FOUND_SINCE {
+                return dead;
+            }
+            return dead
+                .with_error_code(ErrorCode::GroupIdNotFound.code())
+                .with_error_message(Some(StrBytes::from_string(format!("Group {id} not found."))));
+        };
+        // Before the group is stable, nothing is chosen whose metadata could be shown.
+        let protocol = group.protocol_name().filter(|_| group.state() == State::Stable);
+        let members = group.members().map(|member| match protocol {
+            Some(_) => member.describe().with_member_metadata(member.metadata(protocol)),
+            None => member.describe(),
+        });
+        DescribedGroup::default()
+            .with_group_id(id.clone().into())
+            .with_group_state(StrBytes::from_static_str(group.state().name()))
+            .with_protocol_type(group.protocol_type().cloned().unwrap_or_default())
+            .with_protocol_data(protocol.cloned().unwrap_or_default())
+            .with_members(members.collect())
+    }
+
+    /// Groups in one of the states and of one of the types, where any are named; names are compared without regard to case.
+    pub(super) fn list(&self, states: &[StrBytes], types: &[StrBytes]) -> Vec<ListedGroup> {
+        let named = |filter: &[StrBytes], name: &StrBytes| {
+            filter.is_empty() || filter.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
+        };
+        let listed = self.groups.values().map(|Group::Classic(group)| group.listed());
+        listed.filter(|group| named(states, &group.group_state) && named(types, &group.group_type)).collect()
+    }
+}

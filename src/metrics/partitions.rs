@@ -1,0 +1,176 @@
+//! Partitions hosted here: how many, how large, how well replicated.
+//!
+//! A broker may host ten thousand; so there is one series a topic, and one a partition only where `metrics.per.partition` asks for it.
+//! Queries that sum by topic give the same answer either way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::def::{Metric, metrics};
+use super::samples::Samples;
+
+metrics! {
+    /// Partitions of which this broker has a replica. Those with the label `topic` are sums over the topic's partitions here, unless
+    /// `metrics.per.partition` is on: then there is a series with the label `partition` for each instead.
+    area "Partitions";
+
+    /// Partitions of which this broker has a replica.
+    pub PARTITIONS = gauge "kafka_server_replicamanager_partitioncount" [];
+
+    /// Partitions that this broker leads.
+    pub LEADERS = gauge "kafka_server_replicamanager_leadercount" [];
+
+    /// Partitions led of which a replica is not in sync.
+    pub UNDER_REPLICATED = gauge "kafka_server_replicamanager_underreplicatedpartitions" [];
+
+    /// Partitions led with fewer in-sync replicas than min.insync.replicas: they refuse acks=all.
+    pub UNDER_MIN_ISR = gauge "kafka_server_replicamanager_underminisrpartitioncount" [];
+
+    /// Partitions led with just min.insync.replicas in sync: one more loss and they refuse acks=all.
+    pub AT_MIN_ISR = gauge "kafka_server_replicamanager_atminisrpartitioncount" [];
+
+    /// Replicas in log directories that failed.
+    pub OFFLINE_REPLICAS = gauge "kafka_server_replicamanager_offlinereplicacount" [];
+
+    /// Bytes of segments.
+    pub SIZE = gauge "kafka_log_log_size" ["topic", "partition"];
+
+    /// Segments of logs, the active ones included.
+    pub SEGMENTS = gauge "kafka_log_log_numlogsegments" ["topic", "partition"];
+
+    /// First offset kept.
+    pub START_OFFSET = gauge "kafka_log_log_logstartoffset" ["topic", "partition"];
+
+    /// Offset of the next record.
+    pub END_OFFSET = gauge "kafka_log_log_logendoffset" ["topic", "partition"];
+}
+
+/// How one hosted partition stands.
+#[derive(Clone, Copy, Debug)]
+pub struct PartitionGauges<'a> {
+    pub topic: &'a Arc<str>,
+    pub partition: i32,
+    pub offline: bool,
+    /// `None` on a follower.
+    pub leader: Option<LeaderGauges>,
+    /// Bytes of segments.
+    pub size: u64,
+    pub segments: usize,
+    pub start_offset: i64,
+    pub end_offset: i64,
+}
+
+/// How a partition stands in the eyes of its leader.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaderGauges {
+    pub replicas: usize,
+    pub in_sync: usize,
+    /// `min.insync.replicas`, not more than there are replicas.
+    pub min_in_sync: usize,
+}
+
+const OF_LOG: [&Metric; 4] = [&SIZE, &SEGMENTS, &START_OFFSET, &END_OFFSET];
+
+impl Samples {
+    /// All partitions hosted here.
+    pub fn partitions<'a>(&mut self, partitions: impl IntoIterator<Item = PartitionGauges<'a>>) {
+        let mut sums: HashMap<&Arc<str>, [i64; OF_LOG.len()]> = HashMap::new();
+        let [mut all, mut led, mut under_replicated, mut under_min, mut at_min, mut offline] = [0i64; 6];
+        for partition in partitions {
+            all += 1;
+            offline += i64::from(partition.offline);
+            if let Some(LeaderGauges { replicas, in_sync, min_in_sync }) = partition.leader {
+                led += 1;
+                under_replicated += i64::from(in_sync < replicas);
+                under_min += i64::from(in_sync < min_in_sync);
+                at_min += i64::from(in_sync == min_in_sync && replicas > 1);
+            }
+            let values = [
+                partition.size.cast_signed(),
+                partition.segments.cast_signed() as i64,
+                partition.start_offset,
+                partition.end_offset,
+            ];
+            if self.per_partition {
+                for (metric, value) in OF_LOG.into_iter().zip(values) {
+                    self.add(metric, &[partition.topic.into(), partition.partition.into()], value);
+                }
+            } else {
+                let sums = sums.entry(partition.topic).or_default();
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum = sum.saturating_add(value);
+                }
+            }
+        }
+        for (topic, sums) in sums {
+            for (metric, sum) in OF_LOG.into_iter().zip(sums) {
+                self.add(metric, &[topic.into()], sum);
+            }
+        }
+        let gauges = [
+            (&PARTITIONS, all),
+            (&LEADERS, led),
+            (&UNDER_REPLICATED, under_replicated),
+            (&UNDER_MIN_ISR, under_min),
+            (&AT_MIN_ISR, at_min),
+            (&OFFLINE_REPLICAS, offline),
+        ];
+        for (metric, value) in gauges {
+            self.add(metric, &[], value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(per_partition: bool) -> String {
+        let (orders, rates): (Arc<str>, Arc<str>) = ("orders".into(), "rates".into());
+        let leader = |in_sync| Some(LeaderGauges { replicas: 3, in_sync, min_in_sync: 2 });
+        let partition = |topic, partition, leader| PartitionGauges {
+            topic,
+            partition,
+            offline: partition == 7,
+            leader,
+            size: 100,
+            segments: 2,
+            start_offset: 5,
+            end_offset: 15,
+        };
+        let mut out = Samples::new(per_partition);
+        out.partitions([
+            partition(&orders, 0, leader(3)),
+            partition(&orders, 1, leader(2)),
+            partition(&orders, 2, leader(1)),
+            partition(&rates, 7, None),
+        ]);
+        out.into_open_metrics()
+    }
+
+    #[test]
+    fn topics_have_sums_unless_partitions_are_asked_for() {
+        let sums = text(false);
+        assert!(sums.contains("kafka_log_log_size{topic=\"orders\"} 300\n"), "{sums}");
+        assert!(sums.contains("kafka_log_log_logendoffset{topic=\"rates\"} 15\n"));
+        assert!(!sums.contains("partition="));
+        let each = text(true);
+        assert!(each.contains("kafka_log_log_size{topic=\"orders\",partition=\"2\"} 100\n"), "{each}");
+        assert!(!each.contains("kafka_log_log_size{topic=\"orders\"} "));
+    }
+
+    #[test]
+    fn a_lost_replica_shows() {
+        let text = text(false);
+        for line in [
+            "kafka_server_replicamanager_partitioncount 4\n",
+            "kafka_server_replicamanager_leadercount 3\n",
+            "kafka_server_replicamanager_underreplicatedpartitions 2\n",
+            "kafka_server_replicamanager_underminisrpartitioncount 1\n",
+            "kafka_server_replicamanager_atminisrpartitioncount 1\n",
+            "kafka_server_replicamanager_offlinereplicacount 1\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Rolling, checkpoints, closing and deleting.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Log;
+use crate::base::ids::{Offset, TimestampMs};
+use crate::storage::checkpoint::FileError;
+use crate::storage::directory::is_no_space;
+use crate::storage::error::LogError;
+use crate::storage::segment::Segment;
+
+/// A snapshot of the producers is taken with a checkpoint once so many bytes follow the last one: that much has to be read again after a kill.
+const SNAPSHOT_EVERY: u64 = 8 << 20;
+
+impl Log {
+    /// Begins a new active segment at the end of the log, if the present one holds anything (for retention of a log at rest, and tools).
+    pub fn roll(&mut self, now: TimestampMs) -> Result<(), LogError> {
+        if self.active().size() == 0 {
+            return Ok(());
+        }
+        self.roll_at(self.log_end_offset(), now)
+    }
+
+    /// Begins a new active segment at `base_offset`, which lies at the end of the log or behind it. For want of space everything stays as it was.
+    pub(super) fn roll_at(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), LogError> {
+        self.directory().check_online()?;
+        let base_offset = base_offset.max(self.log_end_offset());
+        let old = self.active().clone();
+        if old.base_offset() == base_offset {
+            // Empty, and of the same name: a new one would be the same.
+            return Ok(());
+        }
+        let new = Segment::create(self.home(), base_offset, self.map_len(), now).map_err(|error| self.error(error))?;
+        old.seal().map_err(|error| self.error(error))?;
+        self.change_segments(|segments| segments.push(new));
+        self.producers.set_map_end_offset(base_offset);
+        self.take_snapshot(false)?;
+        self.shared.flush_in_background();
+        tracing::debug!(partition = %self.partition(), base_offset, "rolled a new segment");
+        Ok(())
+    }
+
+    /// The size that a new segment may grow to.
+    pub(super) fn map_len(&self) -> u64 {
+        self.config.segment_bytes.max(0) as u64
+    }
+
+    /// How much earlier than `segment.ms` this segment is rolled, so that not all partitions roll at once (`segment.jitter.ms`).
+    pub(super) fn roll_jitter(&self, segment: &Segment) -> i64 {
+        let most = self.config.segment_jitter_ms.min(self.config.segment_ms);
+        if most <= 0 {
+            return 0;
+        }
+        let mut hash = stable_hash(&self.partition().topic);
+        hash ^= (self.partition().partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ segment.base_offset() as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((hash >> 17) % most as u64) as i64
+    }
+
+    /// Prepares for a checkpoint of the recovery point: after a kill, no more than what follows has to be read. To be called now and then; cheap
+    /// when nothing was written. The flusher does the rest.
+    pub fn checkpoint(&mut self) -> Result<(), LogError> {
+        self.directory().check_online()?;
+        if self.since_snapshot >= SNAPSHOT_EVERY {
+            self.take_snapshot(false)?;
+        }
+        if self.shared.is_dirty() {
+            self.shared.flush_in_background();
+        }
+        Ok(())
+    }
+
+    /// A snapshot is a cache of the log; that there is no room for it is no error. Of those that belong to no segment, one is enough.
+    fn take_snapshot(&mut self, durable: bool) -> Result<(), LogError> {
+        let (disk, dir) = (self.home().disk().clone(), self.dir());
+        let taken = self.producers.take_snapshot(&*disk, &dir, durable).and_then(|()| {
+            let bases = self.segments.iter().map(|segment| segment.base_offset()).collect();
+            self.producers.remove_stray_snapshots(&*disk, &dir, &bases)
+        });
+        self.since_snapshot = 0;
+        match taken {
+            Err(FileError::Io { source, .. }) if is_no_space(&source) => Ok(()),
+            taken => taken.map_err(|error| self.error(error)),
+        }
+    }
+
+    /// Writes everything that is not in the files yet, so that the log can be opened again without reading its contents, once the files are
+    /// durable ([`crate::storage::LogManager::shutdown`] sees to that). Takes no appends afterwards.
+    pub fn close(&mut self) -> Result<(), LogError> {
+        if self.shared.closed.load(Ordering::Relaxed) || self.shared.is_deleted() {
+            return Ok(());
+        }
+        self.directory().check_online()?;
+        for segment in self.segments.iter() {
+            if segment.has_unwritten_index() {
+                segment.write_whole_index().map_err(|error| self.error(error))?;
+            }
+        }
+        self.active().give_back_reservation().map_err(|error| self.error(error))?;
+        if self.segments.iter().any(|segment| segment.has_unwritten_index()) {
+            return Err(LogError::NoSpace { path: self.dir() });
+        }
+        self.take_snapshot(false)?;
+        if self.epochs.is_dirty() {
+            self.write_epochs()?;
+        }
+        self.shared.closed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Renames the directory so that the log is gone, and has its files removed after `file.delete.delay.ms`. Plans made before still read.
+    pub(in crate::storage) fn delete(&mut self, unique: u128, now: TimestampMs) -> Result<PathBuf, LogError> {
+        self.directory().check_online()?;
+        let name = crate::storage::names::delete_dir_name(self.partition(), unique);
+        let to = self.directory().path().join(name);
+        self.shared.deleted.store(true, Ordering::Release);
+        self.home().rename(to.clone()).map_err(|error| self.error(error))?;
+        for segment in self.segments.iter() {
+            segment.follow_directory();
+        }
+        self.directory().deletions.schedule_dir(to.clone(), now.saturating_add(self.config.file_delete_delay_ms));
+        Ok(to)
+    }
+
+    /// Renames the directory so that the log is gone but nothing of it is lost; a person decides what becomes of it. Its new path.
+    pub(in crate::storage) fn put_aside(&mut self, unique: u128) -> Result<PathBuf, LogError> {
+        self.directory().check_online()?;
+        let to = self.directory().path().join(crate::storage::names::stray_dir_name(self.partition(), unique));
+        self.shared.deleted.store(true, Ordering::Release);
+        self.home().rename(to.clone()).map_err(|error| self.error(error))?;
+        Ok(to)
+    }
+
+    /// Takes segments out of the log and has their files removed later. They must not be the active one.
+    pub(super) fn remove_segments(&mut self, removed: &[Arc<Segment>], now: TimestampMs) -> Result<(), LogError> {
+        let due = now.saturating_add(self.config.file_delete_delay_ms);
+        self.change_segments(|segments| segments.retain(|kept| !removed.iter().any(|gone| Arc::ptr_eq(kept, gone))));
+        for segment in removed {
+            tracing::info!(partition = %self.partition(), ?segment, "deleting a segment");
+            self.producers.release_snapshot(segment.base_offset());
+            for path in segment.mark_deleted().map_err(|error| self.error(error))? {
+                self.directory().deletions.schedule_file(path, due);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stable_hash(text: &str) -> u64 {
+    // FNV-1a: the same in every process, so that a restart does not move the roll.
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}

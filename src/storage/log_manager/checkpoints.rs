@@ -1,0 +1,129 @@
+//! The checkpoint files of each log directory: recovery points, high watermarks and log starts, in Kafka's files and formats.
+//!
+//! After a stop in order there is one more, `active-size-checkpoint`, with the size of each log's active segment: with it the recovery point can be
+//! taken for the end of the log, unless somebody wrote to the file since.
+//!
+//! Invariant: a recovery point is checkpointed only after everything in front of it was synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{LogManager, ManagedDir};
+use crate::base::disk::Disk;
+use crate::base::ids::{Offset, TopicPartition};
+use crate::storage::checkpoint::{FileError, offsets};
+use crate::storage::directory::is_no_space;
+use crate::storage::loader::{Checkpoints, LastStop};
+use crate::storage::shared::LogShared;
+
+/// Klamm's own; Kafka does not look at it.
+pub(super) const ACTIVE_SIZE: &str = "active-size-checkpoint";
+
+type Offsets = BTreeMap<TopicPartition, Offset>;
+
+/// What was written last, so that a file that would be the same is not written again.
+#[derive(Default)]
+pub(super) struct Written(BTreeMap<&'static str, Offsets>);
+
+/// The checkpoints of a directory as its last process left them.
+pub(super) struct DirCheckpoints {
+    recovery_point: Offsets,
+    log_start: Offsets,
+    high_watermark: Offsets,
+    active_size: Offsets,
+}
+
+/// Reads them. A damaged file counts as empty: logs are then read from their start (as in Kafka).
+pub(super) fn read_checkpoints(disk: &dyn Disk, dir: &Path, stop: LastStop) -> Result<DirCheckpoints, FileError> {
+    let read = |name: &str| match offsets::read(disk, &dir.join(name)) {
+        Err(error @ FileError::Damaged { .. }) => {
+            tracing::warn!(%error, "ignoring a checkpoint");
+            Ok(Offsets::new())
+        }
+        read => read,
+    };
+    let active_size = if stop == LastStop::Clean { read(ACTIVE_SIZE)? } else { Offsets::new() };
+    let path = dir.join(ACTIVE_SIZE);
+    match disk.remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
+        Ok(()) | Err(_) => {}
+    }
+    Ok(DirCheckpoints {
+        recovery_point: read(offsets::RECOVERY_POINT)?,
+        log_start: read(offsets::LOG_START)?,
+        high_watermark: read(offsets::HIGH_WATERMARK)?,
+        active_size,
+    })
+}
+
+impl DirCheckpoints {
+    pub fn of(&self, partition: &TopicPartition) -> Checkpoints {
+        Checkpoints {
+            recovery_point: self.recovery_point.get(partition).copied(),
+            log_start: self.log_start.get(partition).copied(),
+            high_watermark: self.high_watermark.get(partition).copied(),
+            active_size: self.active_size.get(partition).map(|size| *size as u64),
+        }
+    }
+}
+
+impl LogManager {
+    /// Writes how far each log is durable (`log.flush.offset.checkpoint.interval.ms`). To move it on first, call
+    /// [`crate::storage::Log::checkpoint`] on the logs some seconds before.
+    pub fn checkpoint_recovery_points(&self) {
+        self.checkpoint(offsets::RECOVERY_POINT, |log| Some(log.durable_end()));
+    }
+
+    /// Writes the high watermarks (`replica.high.watermark.checkpoint.interval.ms`).
+    pub fn checkpoint_high_watermarks(&self) {
+        self.checkpoint(offsets::HIGH_WATERMARK, |log| Some(log.high_watermark()));
+    }
+
+    /// Writes where logs begin that begin behind their first segment (`log.flush.start.offset.checkpoint.interval.ms`).
+    pub fn checkpoint_log_start_offsets(&self) {
+        self.checkpoint(offsets::LOG_START, |log| {
+            let start = log.log_start_offset();
+            (start > log.first_segment.load(Ordering::Acquire)).then_some(start)
+        });
+    }
+
+    /// The logs of one directory.
+    pub(super) fn logs_of(&self, dir: &ManagedDir) -> Vec<Arc<LogShared>> {
+        self.logs().into_iter().filter(|log| Arc::ptr_eq(log.directory(), &dir.directory)).collect()
+    }
+
+    /// Writes one checkpoint in each directory. Want of space is no failure of the directory: the old file stays true.
+    fn checkpoint(&self, name: &'static str, value: impl Fn(&LogShared) -> Option<Offset>) {
+        for dir in self.dirs.iter().filter(|dir| dir.directory.offline().is_none()) {
+            match dir.write_checkpoint(name, &self.logs_of(dir), &value) {
+                Err(FileError::Io { source, path, .. }) if is_no_space(&source) => {
+                    tracing::warn!(path = %path.display(), "no space for a checkpoint; it is written when there is room");
+                }
+                Err(error) => {
+                    dir.directory.fail(&error);
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+impl ManagedDir {
+    pub(super) fn write_checkpoint(
+        &self,
+        name: &'static str,
+        logs: &[Arc<LogShared>],
+        value: impl Fn(&LogShared) -> Option<Offset>,
+    ) -> Result<(), FileError> {
+        let offsets: Offsets = logs.iter().filter_map(|log| Some((log.partition().clone(), value(log)?))).collect();
+        let mut written = self.written.lock();
+        if written.0.get(name) != Some(&offsets) {
+            offsets::write(&**self.directory.disk(), &self.directory.path().join(name), &offsets)?;
+            written.0.insert(name, offsets);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! Taking possession of log directories: they are there, nobody else uses them, and they are of this node.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::LogManagerConfig;
+use crate::base::disk::{Disk, LockAttempt};
+use crate::base::ids::TopicPartition;
+use crate::storage::checkpoint::meta_properties::{self, MetaProperties};
+use crate::storage::checkpoint::{FileError, uuid_text};
+use crate::storage::names::LogDirName;
+
+const LOCK: &str = ".lock";
+
+/// Why the logs cannot be opened at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("no log directory is configured")]
+    NoneConfigured,
+    #[error("log directory {} is configured twice", .0.display())]
+    ConfiguredTwice(PathBuf),
+    #[error("log directory {} is in use by {by}; stop it, or give this node another directory", path.display())]
+    InUse { path: PathBuf, by: String },
+    #[error(
+        "log directory {} belongs to cluster {found}, not {expected}; it holds that cluster's data and is left alone",
+        path.display()
+    )]
+    OtherCluster { path: PathBuf, found: String, expected: String },
+    #[error("log directory {} belongs to node {found}, not {expected}; check node.id", path.display())]
+    OtherNode { path: PathBuf, found: i32, expected: i32 },
+    #[error("log directories {} and {} have the same directory.id; one is a copy of the other", .0[0].display(), .0[1].display())]
+    SameDirectoryId([PathBuf; 2]),
+    #[error("{partition} has two logs: {} and {}; remove the one that is out of date", paths[0].display(), paths[1].display())]
+    DuplicateLog { partition: TopicPartition, paths: [PathBuf; 2] },
+    #[error("none of the log directories can be used; the log says why")]
+    NoDirectory,
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// All directories that can be used, and the cluster they belong to.
+pub(super) struct Claim {
+    pub cluster_id: String,
+    pub dirs: Vec<Claimed>,
+}
+
+pub(super) struct Claimed {
+    pub path: PathBuf,
+    pub id: Uuid,
+    pub lock: Box<dyn Send + Sync>,
+}
+
+/// Locks the directories and checks whose they are; only when all are found to be right is anything written.
+pub(super) fn claim(disk: &Arc<dyn Disk>, config: &LogManagerConfig) -> Result<Claim, OpenError> {
+    if config.log_dirs.is_empty() {
+        return Err(OpenError::NoneConfigured);
+    }
+    let mut locked: Vec<(PathBuf, Box<dyn Send + Sync>, Option<MetaProperties>)> = Vec::new();
+    for path in &config.log_dirs {
+        if locked.iter().any(|(other, ..)| other == path) {
+            return Err(OpenError::ConfiguredTwice(path.clone()));
+        }
+        match lock(&**disk, path, config.node_id) {
+            Ok(Lock::Held(lock, properties)) => locked.push((path.clone(), lock, properties)),
+            Ok(Lock::Taken(by)) => return Err(OpenError::InUse { path: path.clone(), by }),
+            Err(error) => tracing::error!(path = %path.display(), %error, "a log directory cannot be used"),
+        }
+    }
+    let named = locked.iter().find_map(|(_, _, properties)| properties.as_ref().map(|p| p.cluster_id.clone()));
+    let cluster_id = config.cluster_id.clone().or(named).unwrap_or_else(|| uuid_text::format(Uuid::new_v4()));
+    for (path, _, properties) in &locked {
+        let Some(properties) = properties else { continue };
+        if properties.cluster_id != cluster_id {
+            let (found, expected) = (properties.cluster_id.clone(), cluster_id);
+            return Err(OpenError::OtherCluster { path: path.clone(), found, expected });
+        }
+        if properties.node_id != config.node_id {
+            return Err(OpenError::OtherNode { path: path.clone(), found: properties.node_id, expected: config.node_id });
+        }
+    }
+    let mut dirs: Vec<Claimed> = Vec::new();
+    for (path, lock, properties) in locked {
+        match claim_one(&**disk, &path, properties, &cluster_id, config.node_id) {
+            Ok(id) => {
+                if let Some(other) = dirs.iter().find(|other| other.id == id) {
+                    return Err(OpenError::SameDirectoryId([other.path.clone(), path]));
+                }
+                dirs.push(Claimed { path, id, lock });
+            }
+            Err(error) => tracing::error!(path = %path.display(), %error, "a log directory cannot be used"),
+        }
+    }
+    if dirs.is_empty() { Err(OpenError::NoDirectory) } else { Ok(Claim { cluster_id, dirs }) }
+}
+
+enum Lock {
+    Held(Box<dyn Send + Sync>, Option<MetaProperties>),
+    Taken(String),
+}
+
+fn lock(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Lock, FileError> {
+    disk.create_dir_all(path).map_err(FileError::io("create", path))?;
+    disk.list(path).map_err(FileError::io("list", path))?;
+    let file = path.join(LOCK);
+    let note = format!("klamm process {}, node {node_id}", std::process::id());
+    match disk.lock(&file, &note).map_err(FileError::io("lock", &file))? {
+        LockAttempt::Held(lock) => Ok(Lock::Held(lock, meta_properties::read(disk, path)?)),
+        LockAttempt::Taken { note } if note.is_empty() => Ok(Lock::Taken("another process (Apache Kafka?)".into())),
+        LockAttempt::Taken { note } => Ok(Lock::Taken(note)),
+    }
+}
+
+/// Writes what is missing; the directory's id.
+fn claim_one(
+    disk: &dyn Disk,
+    path: &Path,
+    properties: Option<MetaProperties>,
+    cluster_id: &str,
+    node_id: i32,
+) -> Result<Uuid, FileError> {
+    if let Some(id) = properties.and_then(|properties| properties.directory_id) {
+        return Ok(id);
+    }
+    // Kafka keeps the ids below 100 for itself.
+    let id = std::iter::repeat_with(Uuid::new_v4).find(|id| id.as_u128() >= 100).expect("random ids are not all small");
+    let properties = MetaProperties { cluster_id: cluster_id.into(), node_id, directory_id: Some(id) };
+    meta_properties::write(disk, path, &properties)?;
+    Ok(id)
+}
+
+/// The logs of a directory, and what remains of deleted ones. What is not ours is left alone.
+pub(super) fn logs_in(disk: &dyn Disk, dir: &Path) -> Result<(Vec<TopicPartition>, Vec<PathBuf>), FileError> {
+    let (mut logs, mut deleted) = (Vec::new(), Vec::new());
+    for entry in disk.list(dir).map_err(FileError::io("list", dir))?.into_iter().filter(|entry| entry.is_dir) {
+        match LogDirName::parse(&entry.name) {
+            LogDirName::Log(partition) => logs.push(partition),
+            LogDirName::Deleted => deleted.push(dir.join(&entry.name)),
+            LogDirName::Aside => {
+                tracing::info!(dir = %dir.display(), name = entry.name, "leaving aside what Kafka has put aside")
+            }
+            LogDirName::Foreign => tracing::debug!(dir = %dir.display(), name = entry.name, "not a log of ours"),
+        }
+    }
+    logs.sort();
+    Ok((logs, deleted))
+}
