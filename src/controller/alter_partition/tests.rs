@@ -1,3 +1,5 @@
+//! Cases of `alter_partition`.
+
 use kafka_protocol::messages::alter_partition_request::TopicData;
 
 use super::*;

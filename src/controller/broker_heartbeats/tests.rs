@@ -1,3 +1,5 @@
+//! Cases of `broker_heartbeats`.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Cases of `broker_registration`.
+
 use super::*;
 use crate::controller::testing::{World, registration};
 use crate::metadata::METADATA_VERSION;

@@ -1,3 +1,5 @@
+//! Cases of `configs`.
+
 use kafka_protocol::messages::alter_configs_request::{
     AlterConfigsResource as ReplaceResource, AlterableConfig as ReplaceConfig,
 };

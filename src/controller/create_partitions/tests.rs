@@ -1,3 +1,5 @@
+//! Cases of `create_partitions`.
+
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
 
 use super::*;

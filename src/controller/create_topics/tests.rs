@@ -1,3 +1,5 @@
+//! Cases of `create_topics`.
+
 use super::*;
 use crate::controller::testing::{World, assignment, config, told, topic};
 use crate::metadata::ResourceType;

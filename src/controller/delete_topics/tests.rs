@@ -1,3 +1,5 @@
+//! Cases of `delete_topics`.
+
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Cases of `elections`.
+
 use super::*;
 use crate::base::time::Mono;
 use crate::controller::configs::UNCLEAN_LEADER_ELECTION;

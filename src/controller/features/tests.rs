@@ -1,3 +1,5 @@
+//! Cases of `features`.
+
 use super::*;
 use crate::controller::testing::{World, text, told};
 
