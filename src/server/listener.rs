@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::connection::{Closed, Connection};
-use super::limits::{ConnectionLimits, RequestMemory};
+use super::limits::{Bounds, ConnectionLimits, RequestMemory};
 use crate::api::session::Session;
 use crate::broker::Broker;
 
@@ -31,6 +31,22 @@ pub struct Shared {
     pub idle_after: Duration,
     pub connections: TaskTracker,
     pub stop: CancellationToken,
+}
+
+/// Keeps the bounds on connections as the configuration in force has them, until the broker stops.
+pub async fn follow(limits: Arc<ConnectionLimits>, broker: Arc<Broker>, stop: CancellationToken) {
+    let mut changes = broker.effective.changes();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        let config = broker.effective.config().clone();
+        // Host names are looked up, which may take its time.
+        if let Ok(bounds) = tokio::task::spawn_blocking(move || Bounds::of(&config.network)).await {
+            limits.set_bounds(bounds);
+        }
+    }
 }
 
 pub struct Listener {
@@ -64,19 +80,21 @@ impl Listener {
     /// Accepts until the broker stops.
     pub async fn serve(self, shared: Shared) {
         loop {
-            let room = tokio::select! {
-                () = shared.stop.cancelled() => return,
-                room = shared.limits.room() => room,
-            };
             let accepted = tokio::select! {
                 () = shared.stop.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match shared.limits.admit(peer.ip(), room) {
-                    Some(admission) => self.start(stream, peer, admission, &shared),
-                    None => info!(%peer, "connection refused: its address has as many as max.connections.per.ip allows"),
-                },
+                Ok((stream, peer)) => {
+                    let admission = tokio::select! {
+                        () = shared.stop.cancelled() => return,
+                        admission = shared.limits.admit(peer.ip()) => admission,
+                    };
+                    match admission {
+                        Some(admission) => self.start(stream, peer, admission, &shared),
+                        None => info!(%peer, "connection refused: its address has as many as max.connections.per.ip allows"),
+                    }
+                }
                 // The peer was gone before it was accepted.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {

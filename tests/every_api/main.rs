@@ -2,7 +2,13 @@
 
 #[path = "../protocol_support/mod.rs"]
 mod protocol_support;
-#[path = "../support/node.rs"]
-mod node;
+#[path = "../support/mod.rs"]
+#[allow(unused)]
+mod support;
 
+mod cluster;
+mod configs;
+mod documentation;
 mod every_version;
+mod told;
+mod topics;
