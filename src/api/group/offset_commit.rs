@@ -28,9 +28,12 @@ pub fn handle(cx: &Context, mut request: OffsetCommitRequest) -> Reply<OffsetCom
     // Answers name topics as the request did.
     let ids: Vec<(TopicName, TopicId)> = request.topics.iter().map(|t| (t.name.clone(), t.topic_id)).collect();
     request.topics.iter_mut().for_each(|topic| topic.topic_id = TopicId::nil());
-    let answer = cx.broker().groups.commit_offsets(version, request);
+    let broker = cx.broker().clone();
+    let answer = broker.groups.commit_offsets(version, request);
     Reply::later(async move {
         let mut response = answer.await;
+        let committed = response.topics.iter().flat_map(|topic| &topic.partitions).filter(|partition| partition.error_code == 0);
+        broker.metrics.groups.committed(committed.count() as u64);
         if version >= TOPIC_IDS_SINCE {
             for topic in &mut response.topics {
                 let id = ids.iter().find(|(name, _)| *name == topic.name).map(|(_, id)| *id);
