@@ -102,8 +102,13 @@ struct Upkeep {
 }
 
 impl Node {
-    /// Starts a node; it serves when this returns. `logging` is the log of this process, if it has one.
-    pub async fn start(settings: Settings, logging: Option<Arc<Logging>>) -> Result<Self, StartError> {
+    /// Starts a node; it serves when this returns.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_logged(settings, None).await
+    }
+
+    /// Starts a node that tells of the log of this process, and lets clients change its levels.
+    pub async fn start_logged(settings: Settings, logging: Option<Arc<Logging>>) -> Result<Self, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let clock = Clock::system();
         let config = BrokerConfig::of(&settings);
@@ -187,7 +192,7 @@ impl Node {
             // A killed process left everything it wrote in the page cache: its replicas are as good as after a clean stop.
             previous_epoch: match previous.stop {
                 LastStop::Clean | LastStop::Killed => previous.broker_epoch.unwrap_or(-1),
-                LastStop::Lost => -1,
+                LastStop::Lost | LastStop::Foreign => -1,
             },
         };
         let timeout = Duration::from_millis(config.replication.initial_broker_registration_timeout_ms.max(1) as u64);

@@ -98,7 +98,7 @@ fn start_logging(args: &ServeArgs) -> Result<Arc<Logging>, String> {
 }
 
 async fn serve(settings: Settings, logging: Arc<Logging>) -> ExitCode {
-    let mut node = match Node::start(settings, Some(logging)).await {
+    let mut node = match Node::start_logged(settings, Some(logging)).await {
         Ok(node) => node,
         Err(error) => {
             eprintln!("klamm: {error}");

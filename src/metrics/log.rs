@@ -9,6 +9,7 @@ use super::def::metrics;
 use super::histogram::{Counts, Histogram};
 use super::recent::Recent;
 use super::samples::{Label, Samples};
+use crate::base::disk::Space;
 use crate::base::time::Mono;
 
 metrics! {
@@ -32,6 +33,9 @@ metrics! {
 
     /// Bytes that the file system of a directory has left for klamm.
     pub DIRECTORY_FREE = gauge "klamm_log_directory_free_bytes" ["logDirectory"];
+
+    /// Bytes that the file system of a directory has in all.
+    pub DIRECTORY_TOTAL = gauge "klamm_log_directory_total_bytes" ["logDirectory"];
 }
 
 /// Times of the flushes of one log directory.
@@ -61,8 +65,8 @@ pub struct LogDirectoryGauges<'a> {
     pub online: bool,
     /// Bytes of the logs in it.
     pub bytes: u64,
-    /// Bytes left on its file system; `None` if the system does not say.
-    pub free: Option<u64>,
+    /// Of its file system; `None` if the system does not say.
+    pub space: Option<Space>,
     pub flushes: &'a FlushMetrics,
 }
 
@@ -71,13 +75,14 @@ impl Samples {
     pub fn log_directories<'a>(&mut self, directories: impl IntoIterator<Item = LogDirectoryGauges<'a>>) {
         let mut offline = 0;
         let (mut all_recent, mut all_flushes) = (Counts::default(), 0);
-        for LogDirectoryGauges { path, online, bytes, free, flushes } in directories {
+        for LogDirectoryGauges { path, online, bytes, space, flushes } in directories {
             let label = [Label::from(path.to_string_lossy().into_owned())];
             offline += i64::from(!online);
             self.add(&DIRECTORY_OFFLINE, &label, i64::from(!online));
             self.add(&DIRECTORY_BYTES, &label, bytes);
-            if let Some(free) = free {
+            if let Some(Space { total, free }) = space {
                 self.add(&DIRECTORY_FREE, &label, free);
+                self.add(&DIRECTORY_TOTAL, &label, total);
             }
             let counts = [flushes.times.counts()];
             let [recent] = flushes.recent.lock().look(self.now, &counts);
@@ -102,9 +107,9 @@ mod tests {
         slow.record(Duration::from_millis(900));
         let mut out = Samples::new(Mono::ZERO, false);
         let path = Path::new("/data/1");
-        let good = LogDirectoryGauges { path, online: true, bytes: 5, free: Some(7), flushes: &fast };
+        let good = LogDirectoryGauges { path, online: true, bytes: 5, space: Some(Space { total: 9, free: 7 }), flushes: &fast };
         let path = Path::new("/data/\"2\"\n");
-        let bad = LogDirectoryGauges { path, online: false, bytes: 0, free: None, flushes: &slow };
+        let bad = LogDirectoryGauges { path, online: false, bytes: 0, space: None, flushes: &slow };
         out.log_directories([good, bad]);
         let text = out.into_open_metrics();
         for line in [

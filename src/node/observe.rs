@@ -102,7 +102,7 @@ impl Observed {
             path: directory.path(),
             online: directory.offline().is_none(),
             bytes: sizes.get(&directory.id()).copied().unwrap_or(0),
-            free: directory.disk().free_space(directory.path()).ok(),
+            space: directory.disk().space(directory.path()).ok(),
             flushes: directory.flushes(),
         }));
     }
