@@ -137,6 +137,7 @@ impl Drop for Admission {
 /// Memory of request frames. Readers that find it used up stop reading their sockets until some is given back.
 #[derive(Debug)]
 pub struct RequestMemory {
+    limit: i64,
     free: AtomicI64,
     returned: Arc<Notify>,
 }
@@ -150,7 +151,8 @@ pub struct Reserved {
 
 impl RequestMemory {
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { free: AtomicI64::new(limit.min(i64::MAX as u64) as i64), returned: Arc::default() })
+        let limit = limit.min(i64::MAX as u64) as i64;
+        Arc::new(Self { limit, free: AtomicI64::new(limit), returned: Arc::default() })
     }
 
     /// Reserves a frame's memory if any is free at all, so that one frame larger than what is left still gets through (Kafka's
@@ -172,6 +174,11 @@ impl RequestMemory {
     /// Becomes ready after memory was given back. Create it before trying [`RequestMemory::reserve`], so that nothing is missed.
     pub fn returned(&self) -> OwnedNotified {
         self.returned.clone().notified_owned()
+    }
+
+    /// Bytes there are in all.
+    pub fn limit(&self) -> i64 {
+        self.limit
     }
 
     /// Bytes still free; below zero by at most one frame.
