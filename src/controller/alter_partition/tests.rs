@@ -1,4 +1,4 @@
-//! Cases of `alter_partition`.
+//! Outcomes of AlterPartition: refusals in order, and the state after each change.
 
 use kafka_protocol::messages::alter_partition_request::TopicData;
 

@@ -1,4 +1,4 @@
-//! Cases of `broker_heartbeats`.
+//! What heartbeats and their absence do to brokers and partitions.
 
 use std::time::Duration;
 

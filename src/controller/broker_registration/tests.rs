@@ -1,4 +1,4 @@
-//! Cases of `broker_registration`.
+//! Who is taken in as a broker, and what becomes of what its last incarnation held.
 
 use super::*;
 use crate::controller::testing::{World, registration};

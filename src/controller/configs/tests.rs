@@ -1,4 +1,4 @@
-//! Cases of `configs`.
+//! Outcomes of both ways to alter configurations.
 
 use kafka_protocol::messages::alter_configs_request::{
     AlterConfigsResource as ReplaceResource, AlterableConfig as ReplaceConfig,

@@ -1,4 +1,4 @@
-//! Cases of `create_partitions`.
+//! Outcomes of CreatePartitions.
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
 

@@ -1,4 +1,4 @@
-//! Cases of `create_topics`.
+//! Outcomes of CreateTopics, with Kafka's codes and messages.
 
 use super::*;
 use crate::controller::testing::{World, assignment, config, told, topic};

@@ -1,4 +1,4 @@
-//! Cases of `delete_topics`.
+//! Outcomes of DeleteTopics, by name and by id.
 
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 

@@ -1,4 +1,4 @@
-//! Cases of `elections`.
+//! Outcomes of ElectLeaders, and elections nobody asked for.
 
 use super::*;
 use crate::base::time::Mono;

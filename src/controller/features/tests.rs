@@ -1,4 +1,4 @@
-//! Cases of `features`.
+//! Outcomes of UpdateFeatures, and what a switch of ELR entails.
 
 use super::*;
 use crate::controller::testing::{World, text, told};
