@@ -9,8 +9,8 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{
-    DescribeGroupsRequest, DescribeProducersRequest, FetchRequest, GroupId, JoinGroupRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetCommitRequest, ProduceRequest, SyncGroupRequest,
+    DescribeGroupsRequest, DescribeProducersRequest, FetchRequest, GroupId, JoinGroupRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetCommitRequest, ProduceRequest, SyncGroupRequest,
 };
 use klamm::api::table;
 use klamm::base::ErrorCode;
@@ -154,7 +154,8 @@ fn illegal_topic_names_are_refused_and_never_become_paths() {
     let outside = victim.broker.data().parent().unwrap().join("klamm-was-here");
     let traversal = format!("../{}", outside.file_name().unwrap().to_str().unwrap());
     let long = "x".repeat(250);
-    let names = ["", ".", "..", "a/b", "/etc/passwd", &traversal, "a b", "a\0b", "tür", "a\nb", "a:b", "a\\b", "a\u{1b}[31mb", &long];
+    let names =
+        ["", ".", "..", "a/b", "/etc/passwd", &traversal, "a b", "a\0b", "tür", "a\nb", "a:b", "a\\b", "a\u{1b}[31mb", &long];
     let listing = || {
         let mut names: Vec<_> = std::fs::read_dir(victim.broker.data()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
@@ -216,7 +217,8 @@ fn partitions_and_offsets_that_make_no_sense_are_answered_with_their_error() {
 }
 
 fn list_offset(client: &mut Client, partition: i32, timestamp: i64) -> Result<i64, ErrorCode> {
-    let asked = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp).with_current_leader_epoch(-1);
+    let asked =
+        ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp).with_current_leader_epoch(-1);
     let topic = ListOffsetsTopic::default().with_name(topic_name("ordinary")).with_partitions(vec![asked]);
     let response = client.call(7, &ListOffsetsRequest::default().with_topics(vec![topic]));
     let answer = &response.topics[0].partitions[0];
@@ -274,7 +276,8 @@ fn groups_are_bounded() {
     let victim = Victim::start(&["offset.metadata.max.bytes=100", "group.max.size=2", "offsets.topic.num.partitions=1"]);
     let mut client = Client::connect(victim.address());
     assert_eq!(client.commit("a group", "ordinary", 1), None);
-    let partition = OffsetCommitRequestPartition::default().with_committed_offset(1).with_committed_metadata(Some(text(&"m".repeat(101))));
+    let partition =
+        OffsetCommitRequestPartition::default().with_committed_offset(1).with_committed_metadata(Some(text(&"m".repeat(101))));
     let topic = OffsetCommitRequestTopic::default().with_name(topic_name("ordinary")).with_partitions(vec![partition]);
     let request = OffsetCommitRequest::default().with_group_id(GroupId(text("g"))).with_topics(vec![topic]);
     let response = client.call(8, &request.with_generation_id_or_member_epoch(-1));

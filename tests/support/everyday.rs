@@ -52,7 +52,8 @@ pub fn produce_request(topic: &str, partition: i32, acks: i16, batch: Bytes) -> 
 
 /// A fetch of one partition that does not wait.
 pub fn fetch_request(topic: &str, partition: i32, offset: i64, max_bytes: i32) -> FetchRequest {
-    let wanted = FetchPartition::default().with_partition(partition).with_fetch_offset(offset).with_partition_max_bytes(max_bytes);
+    let wanted =
+        FetchPartition::default().with_partition(partition).with_fetch_offset(offset).with_partition_max_bytes(max_bytes);
     let topic = FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![wanted]);
     FetchRequest::default().with_replica_id(BrokerId(-1)).with_max_bytes(max_bytes).with_topics(vec![topic])
 }

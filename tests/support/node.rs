@@ -5,10 +5,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use kafka_protocol::protocol::HeaderVersion;
+use klamm::base::logging::Logging;
 use klamm::config::{Inputs, load};
 use klamm::node::Node;
 use klamm::protocol::{ApiMessage, ApiRequest};
@@ -28,13 +30,19 @@ pub struct TestNode {
 impl TestNode {
     /// Starts a node with these values (`key=value`), which win over `node.id=1` and one data directory.
     pub fn start(set: &[&str]) -> Self {
+        Self::start_logged(set, None)
+    }
+
+    /// As [`start`](Self::start), with the log of this process.
+    pub fn start_logged(set: &[&str], logging: Option<Arc<Logging>>) -> Self {
         let data = TempDir::new().expect("a temporary directory");
         let mut values =
             vec!["listeners=PLAINTEXT://127.0.0.1:0".to_owned(), format!("log.dirs={}", data.path().join("data").display())];
         values.extend(set.iter().map(|value| value.replace("{data}", &data.path().display().to_string())));
         let settings = load(Inputs { set: values, ..Inputs::default() }).unwrap_or_else(|problems| panic!("{problems}"));
         let runtime = Runtime::new().expect("a runtime");
-        let node = runtime.block_on(Node::start(settings)).unwrap_or_else(|error| panic!("the node does not start: {error}"));
+        let started = runtime.block_on(Node::start_logged(settings, logging));
+        let node = started.unwrap_or_else(|error| panic!("the node does not start: {error}"));
         Self { runtime, node: Some(node), _data: data }
     }
 

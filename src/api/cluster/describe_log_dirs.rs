@@ -56,7 +56,7 @@ fn describe(broker: &Broker, asked: Option<&[DescribableLogDirTopic]>) -> Vec<De
     all.sort_by(|a, b| a.partition().cmp(b.partition()));
     let config = broker.config();
     let configured = config.node.data_dirs();
-    let results = configured.into_iter().map(|path| {
+    let results = configured.iter().map(|path| {
         let path = Path::new(path);
         let result = DescribeLogDirsResult::default().with_log_dir(absolute(path));
         // A directory that could not be used at start is as offline as one that failed since.

@@ -26,9 +26,12 @@ pub fn handle(cx: &Context, mut request: OffsetCommitRequest) -> Reply<OffsetCom
     if request.topics.is_empty() {
         return Reply::Now(OffsetCommitResponse::default().with_topics(refused));
     }
-    let answer = cx.broker().groups.commit_offsets(version, request);
+    let broker = cx.broker().clone();
+    let answer = broker.groups.commit_offsets(version, request);
     Reply::later(async move {
         let mut response = answer.await;
+        let committed = response.topics.iter().flat_map(|topic| &topic.partitions).filter(|partition| partition.error_code == 0);
+        broker.metrics.groups.committed(committed.count() as u64);
         response.topics.iter_mut().for_each(|topic| name_as_asked(topic, version));
         response.topics.extend(refused);
         response

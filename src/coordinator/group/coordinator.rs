@@ -36,6 +36,7 @@ use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::mailbox::{Mailbox, client_error};
 use crate::coordinator::runtime::{self, Place};
 use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::metrics::groups::GroupGauges;
 
 use super::classic::join::refuse_join;
 use super::commit::{refuse_commit, refuse_transactional_commit};
@@ -298,6 +299,12 @@ impl GroupCoordinator {
             by_partition.entry(self.partition_for(&group)).or_default().push(group);
         }
         by_partition
+    }
+
+    /// How the groups of this broker stand, for the metrics; those of shards that still load or just stop are missing.
+    pub fn gauges(&self) -> Later<Vec<GroupGauges>> {
+        let answers: Vec<_> = self.mailboxes().iter().map(|mailbox| mailbox.submit(GroupRequest::Gauges)).collect();
+        Box::pin(async move { join_all(answers).await.into_iter().flatten().flat_map(Vec::<GroupGauges>::from).collect() })
     }
 
     /// The groups this broker coordinates. An error if some of them cannot be known yet.

@@ -222,6 +222,7 @@ impl Shard for GroupShard {
             GroupRequest::Describe { groups, version } => Effects::reply(id, self.describe(&groups, version).into()),
             GroupRequest::List { states, types } => Effects::reply(id, self.list(&states, &types).into()),
             GroupRequest::Delete(groups) => self.delete_groups(id, &groups),
+            GroupRequest::Gauges => Effects::reply(id, self.gauges().into()),
             GroupRequest::EndTransaction { producer, coordinator_epoch, result } => Effects {
                 write: Write::Marker { producer, coordinator_epoch, result },
                 replies: vec![(id, GroupResponse::Done(()))],

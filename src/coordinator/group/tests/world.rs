@@ -209,6 +209,7 @@ impl World {
             }
             GroupResponse::Sync(response) => error(response.error_code),
             GroupResponse::Heartbeat(response) => error(response.error_code),
+            GroupResponse::Gauges(groups) => format!("{} groups", groups.len()),
             GroupResponse::Leave(response) => {
                 response.members.iter().map(|member| error(member.error_code)).collect::<Vec<_>>().join(" ")
             }
