@@ -95,7 +95,11 @@ fn a_batch_that_is_not_what_it_says_is_refused_and_leaves_no_trace() {
         ("a negative count", Some(with_header(|h| h.record_count = -1)), InvalidRecord),
         ("more records than there are", Some(with_header(|h| (h.record_count, h.last_offset_delta) = (3, 2))), InvalidRecord),
         ("fewer records than there are", Some(with_header(|h| (h.record_count, h.last_offset_delta) = (1, 0))), InvalidRecord),
-        ("two billion records", Some(with_header(|h| (h.record_count, h.last_offset_delta) = (i32::MAX, i32::MAX - 1))), InvalidRecord),
+        (
+            "two billion records",
+            Some(with_header(|h| (h.record_count, h.last_offset_delta) = (i32::MAX, i32::MAX - 1))),
+            InvalidRecord,
+        ),
         ("offsets that are not as many as records", Some(with_header(|h| h.last_offset_delta = 7)), InvalidRecord),
         ("offsets without end", Some(with_header(|h| h.last_offset_delta = i32::MAX)), InvalidRecord),
         ("a control record", Some(with_header(|h| h.attributes |= attributes::CONTROL)), InvalidRecord),

@@ -15,8 +15,8 @@ use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, Metada
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::api::partition_view::{PartitionView, ids};
 use crate::api::distinct::distinct;
+use crate::api::partition_view::{PartitionView, ids};
 use crate::api::reply::Reply;
 use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;

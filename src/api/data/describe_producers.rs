@@ -21,11 +21,7 @@ pub fn handle(cx: &Context, request: DescribeProducersRequest) -> Reply<Describe
 }
 
 /// `told` are the partitions that are answered already: few bytes could ask for many producers again and again.
-fn describe_topic<'a>(
-    replicas: &ReplicaManager,
-    topic: &'a TopicRequest,
-    told: &mut HashSet<(&'a str, i32)>,
-) -> TopicResponse {
+fn describe_topic<'a>(replicas: &ReplicaManager, topic: &'a TopicRequest, told: &mut HashSet<(&'a str, i32)>) -> TopicResponse {
     let partitions = topic.partition_indexes.iter().filter(|index| told.insert((&**topic.name, **index))).map(|index| {
         let response = PartitionResponse::default().with_partition_index(*index);
         let producers = match validate_topic_name(&topic.name) {

@@ -1,7 +1,9 @@
 //! The bytes of a segment: a header and frames, one entry each.
 //!
-//!     header  "klmL" · CRC32C of the rest u32 · version u16 · the entry before the first (option, log id), padded to 64 bytes
-//!     frame   "kf" · length u32 · CRC32C u32 · append u32 · entry         numbers big-endian; the CRC covers `append` and the entry
+//! ```text
+//! header  "klmL" · CRC32C of the rest u32 · version u16 · the entry before the first (option, log id), padded to 64 bytes
+//! frame   "kf" · length u32 · CRC32C u32 · append u32 · entry         numbers big-endian; the CRC covers `append` and the entry
+//! ```
 //!
 //! `append` is the position at which the write that brought the frame began. Writes are synced one after the other, so after a crash only
 //! the last one may be incomplete: a broken frame is a torn tail unless a later frame belongs to a later write. In that case acknowledged
