@@ -122,7 +122,7 @@ fn a_topic_that_cannot_be_created_is_refused_as_kafka_does() {
         ),
         (
             topic("n", 1).with_replication_factor(3),
-            "InvalidReplicationFactor: Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because only 1 broker(s) are registered.",
+            "InvalidReplicationFactor: Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
         ),
         (topic("n", 20_000), "PolicyViolation: Excessively large number of partitions per request."),
         (
