@@ -156,10 +156,6 @@ impl Attacker {
         self.stream.read_exact(&mut frame).expect("a whole answer");
         frame
     }
-
-    pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
-    }
 }
 
 fn is_hang_up(kind: ErrorKind) -> bool {
