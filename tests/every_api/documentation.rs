@@ -47,7 +47,7 @@ const NOTES: &[(&str, &str)] = &[
     ),
     (
         "DescribeConfigs",
-        "A topic key that a broker key in other units sets names that key as its source, where Kafka says DEFAULT_CONFIG. Log levels (BROKER_LOGGER) cannot be asked for.",
+        "A topic key that a broker key in other units sets names that key as its source, where Kafka says DEFAULT_CONFIG. A resource asked for twice is told once. Log levels (BROKER_LOGGER) cannot be asked for.",
     ),
     (
         "AlterConfigs",
