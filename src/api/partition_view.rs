@@ -43,3 +43,46 @@ impl PartitionView<'_> {
 pub fn ids(ids: impl IntoIterator<Item = ids::BrokerId>) -> Vec<BrokerId> {
     ids.into_iter().map(BrokerId).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use smallvec::smallvec;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::metadata::testing::{broker, claim, replay_all};
+    use crate::metadata::{DIRECTORY_UNASSIGNED, MetadataRecord, PartitionRegistration};
+
+    /// Brokers 1 (alive), 2 (fenced) and 3 (alive, not on the listener OUT) register; what is seen through a listener.
+    fn seen(listener: &str, leader: i32, directory_of_1: Uuid) -> (Option<i32>, bool, Vec<i32>) {
+        let mut brokers = [broker(1), broker(2), broker(3)];
+        brokers[1].fenced = true;
+        let mut out = brokers[0].endpoints[0].clone();
+        out.name = "OUT".into();
+        brokers.iter_mut().take(2).for_each(|broker| broker.endpoints.push(out.clone()));
+        let mut registrations = claim(1);
+        registrations.records.extend(brokers.map(|broker| MetadataRecord::RegisterBroker(Box::new(broker))));
+        let image = replay_all(MetadataImage::default(), &[registrations]);
+        let directories = smallvec![directory_of_1, DIRECTORY_UNASSIGNED, DIRECTORY_UNASSIGNED, DIRECTORY_UNASSIGNED];
+        let mut partition = PartitionRegistration::new(smallvec![1, 2, 3, 4], directories, smallvec![1, 3]);
+        partition.leader = leader;
+        let view = PartitionView { image: &image, listener, partition: &partition };
+        (view.leader().map(|id| id.0), view.is_led(), view.offline_replicas().into_iter().map(|id| id.0).collect())
+    }
+
+    #[test]
+    fn a_partition_is_seen_through_the_listener() {
+        let online = Uuid::from_u128(501);
+        assert_eq!(seen("PLAINTEXT", 3, online), (Some(3), true, vec![2, 4]));
+        assert_eq!(seen("OUT", 3, online), (None, true, vec![2, 3, 4]), "the leader cannot be reached there");
+        assert_eq!(seen("OUT", 1, online), (Some(1), true, vec![2, 3, 4]));
+        assert_eq!(seen("PLAINTEXT", 2, online), (None, false, vec![2, 4]), "a fenced broker does not lead");
+        assert_eq!(seen("PLAINTEXT", -1, online), (None, false, vec![2, 4]));
+    }
+
+    #[test]
+    fn a_replica_in_a_directory_that_its_broker_lost_is_offline() {
+        assert_eq!(seen("PLAINTEXT", 1, Uuid::from_u128(999)).2, [1, 2, 4]);
+        assert_eq!(seen("PLAINTEXT", 1, DIRECTORY_UNASSIGNED).2, [2, 4]);
+    }
+}

@@ -30,6 +30,8 @@ const SUBTRACT: i8 = 3;
 
 /// A resource by type and name.
 type Resource<'a> = (i8, &'a str);
+/// Keys, and the values they are to have.
+type Pairs<'a> = &'a [(&'a str, Option<&'a str>)];
 
 fn create_topic(client: &mut Client, name: &str) {
     let topic = CreatableTopic::default().with_name(topic_name(name)).with_num_partitions(1).with_replication_factor(1);
@@ -52,7 +54,7 @@ fn alter(client: &mut Client, (kind, name): Resource, changes: &[(&str, i8, Opti
 }
 
 /// AlterConfigs on one resource.
-fn replace(client: &mut Client, version: i16, (kind, name): Resource, configs: &[(&str, Option<&str>)]) -> String {
+fn replace(client: &mut Client, version: i16, (kind, name): Resource, configs: Pairs) -> String {
     let configs = configs.iter().map(|(key, value)| ReplacedConfig::default().with_name(text(key)).with_value(value.map(text)));
     let resource = Replaced::default().with_resource_type(kind).with_resource_name(text(name)).with_configs(configs.collect());
     let response = client.call(version, &AlterConfigsRequest::default().with_resources(vec![resource]));
@@ -116,6 +118,16 @@ fn one_resource_of_an_unknown_type_spoils_the_request() {
     let told: Vec<_> =
         results.iter().map(|r| (r.resource_type, ErrorCode::try_from_code(r.error_code), r.configs.len())).collect();
     assert_eq!(told, [(BROKER, Some(ErrorCode::InvalidRequest), 0), (99, Some(ErrorCode::InvalidRequest), 0)]);
+}
+
+#[test]
+fn a_resource_asked_for_twice_is_told_once() {
+    let node = TestNode::start(&[]);
+    let mut request = describe_request((BROKER, "1"), None);
+    request.resources.extend(describe_request((BROKER, ""), None).resources);
+    request.resources.extend(describe_request((BROKER, "1"), None).resources);
+    let results = node.connect().call(4, &request).results;
+    assert_eq!(results.iter().map(|r| &*r.resource_name).collect::<Vec<_>>(), ["1", ""]);
 }
 
 #[test]
@@ -191,7 +203,7 @@ fn resources_that_cannot_be_altered_are_refused_as_kafka_does() {
     let mut client = node.connect();
     create_topic(&mut client, "t");
     let duplicate = [("retention.ms", Some("1")), ("retention.ms", Some("2"))];
-    let cases: Vec<(Resource, &[(&str, Option<&str>)], &str)> = vec![
+    let cases: Vec<(Resource, Pairs, &str)> = vec![
         ((TOPIC, "nope"), &[], "UnknownTopicOrPartition: The topic 'nope' does not exist."),
         ((TOPIC, ""), &[], "InvalidRequest: Default topic resources are not allowed."),
         ((BROKER, "9"), &[], "InvalidRequest: Unexpected broker id, expected 1, but received 9"),

@@ -100,6 +100,21 @@ fn the_next_request_sees_a_topic_created_grown_and_deleted_in_every_version() {
 }
 
 #[test]
+fn a_topic_asked_for_twice_is_told_once() {
+    let node = TestNode::start(&[]);
+    let mut client = node.connect();
+    assert_created(&mut client, vec![topic("t", 1)]);
+    let asked = |name: &str| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    for version in 0..=13 {
+        let request = MetadataRequest::default().with_topics(Some(["t", "nope", "t", "nope"].map(asked).to_vec()));
+        let request = request.with_allow_auto_topic_creation(version < 4);
+        let response = client.call(version, &request);
+        let told: Vec<_> = response.topics.iter().map(|t| &***t.name.as_ref().unwrap()).collect();
+        assert_eq!(told, ["t", "nope"], "version {version}");
+    }
+}
+
+#[test]
 fn a_topic_that_cannot_be_created_is_refused_as_kafka_does() {
     let node = TestNode::start(&[]);
     let mut client = node.connect();
@@ -185,16 +200,25 @@ fn a_request_without_time_is_refused_and_nothing_is_done() {
     let mut client = node.connect();
     assert_created(&mut client, vec![topic("t", 1)]);
     for timeout_ms in [0, -1] {
-        let created = client.call(7, &create(vec![topic("n", 1)]).with_timeout_ms(timeout_ms));
-        assert_eq!(outcome(created.topics[0].error_code, &created.topics[0].error_message), "RequestTimedOut");
-        let deleted = client.call(6, &delete_by_name("t", 6).with_timeout_ms(timeout_ms));
-        assert_eq!(code(deleted.responses[0].error_code), "RequestTimedOut");
-        let grown = CreatePartitionsTopic::default().with_name(topic_name("t")).with_count(2).with_assignments(None);
-        let request = CreatePartitionsRequest::default().with_topics(vec![grown]).with_timeout_ms(timeout_ms);
-        assert_eq!(code(client.call(3, &request).results[0].error_code), "RequestTimedOut");
-        let elected = client.call(2, &elect(0, Some(&[("t", &[0])])).with_timeout_ms(timeout_ms));
-        assert_eq!(code(elected.error_code), "RequestTimedOut");
-        assert_eq!(code(elected.replica_election_results[0].partition_result[0].error_code), "RequestTimedOut");
+        for version in 2..=7 {
+            let response = client.call(version, &create(vec![topic("n", 1)]).with_timeout_ms(timeout_ms));
+            assert_eq!(outcome(response.topics[0].error_code, &response.topics[0].error_message), "RequestTimedOut");
+        }
+        for version in 1..=6 {
+            let response = client.call(version, &delete_by_name("t", version).with_timeout_ms(timeout_ms));
+            assert_eq!(code(response.responses[0].error_code), "RequestTimedOut");
+        }
+        for version in 0..=3 {
+            let grown = CreatePartitionsTopic::default().with_name(topic_name("t")).with_count(2).with_assignments(None);
+            let request = CreatePartitionsRequest::default().with_topics(vec![grown]).with_timeout_ms(timeout_ms);
+            assert_eq!(code(client.call(version, &request).results[0].error_code), "RequestTimedOut");
+        }
+        for version in 0..=2 {
+            let response = client.call(version, &elect(0, Some(&[("t", &[0])])).with_timeout_ms(timeout_ms));
+            assert_eq!(code(response.error_code), if version == 0 { "ok" } else { "RequestTimedOut" });
+            let partition = &response.replica_election_results[0].partition_result[0];
+            assert_eq!(code(partition.error_code), "RequestTimedOut");
+        }
     }
     assert_eq!((partitions(&mut client, "n"), partitions(&mut client, "t")), (None, Some(1)));
 }
@@ -336,7 +360,10 @@ fn topics_are_described_a_page_at_a_time() {
     assert!(whole.topics.iter().all(|t| !t.topic_id.is_nil() && t.topic_authorized_operations == 0xdf8));
 }
 
-fn elect(election_type: i8, topics: Option<&[(&str, &[i32])]>) -> ElectLeadersRequest {
+/// Partitions by topic.
+type Partitions<'a> = &'a [(&'a str, &'a [i32])];
+
+fn elect(election_type: i8, topics: Option<Partitions>) -> ElectLeadersRequest {
     let topics = topics.map(|topics| {
         let topic = |(name, partitions): &(&str, &[i32])| {
             TopicPartitions::default().with_topic(topic_name(name)).with_partitions(partitions.to_vec())
@@ -352,7 +379,7 @@ fn elections_say_of_every_partition_what_became_of_it() {
     let mut client = node.connect();
     assert_created(&mut client, vec![topic("t", 1)]);
     let not_needed = "ElectionNotNeeded: Leader election not needed for topic partition.";
-    let cases: [(i8, Option<&[(&str, &[i32])]>, &str, Vec<&str>); 5] = [
+    let cases: [(i8, Option<Partitions>, &str, Vec<&str>); 5] = [
         (0, Some(&[("t", &[0, 9])]), "ok", vec![not_needed, "UnknownTopicOrPartition: No such partition as t-9"]),
         (1, Some(&[("t", &[0])]), "ok", vec![not_needed]),
         (0, Some(&[("nope", &[0])]), "ok", vec!["UnknownTopicOrPartition: No such topic as nope"]),

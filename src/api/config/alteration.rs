@@ -82,3 +82,51 @@ fn refusal<'a>(node: BrokerId, (resource_type, name): &Key, keys: impl Iterator<
 fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Resources by type and name, each with one key that is set.
+    fn preprocessed(resources: &[(i8, &'static str)]) -> Preprocessed {
+        let key = |(kind, name): &(i8, &'static str)| (*kind, StrBytes::from_static_str(name));
+        Preprocessed::new(1, resources, key, |_| std::iter::once(("k", false)))
+    }
+
+    fn told(outcomes: impl Iterator<Item = (Key, Outcome)>) -> Vec<(String, Option<ErrorCode>)> {
+        outcomes.map(|((_, name), (code, _))| (name.to_string(), ErrorCode::try_from_code(code))).collect()
+    }
+
+    #[test]
+    fn the_controller_is_asked_about_what_this_broker_does_not_refuse() {
+        let mut resources = vec![(2, "a"), (4, "9"), (2, "b"), (2, "b"), (4, "")];
+        preprocessed(&resources.clone()).retain(&mut resources);
+        assert_eq!(resources, [(2, "a"), (4, "")]);
+    }
+
+    #[test]
+    fn a_controller_that_cannot_decide_is_told_on_every_resource_it_was_asked_about() {
+        let outcomes = preprocessed(&[(2, "a"), (4, "9"), (2, "b")]).reassemble(Err(ErrorCode::NotController.into()));
+        let of = |name: &str, code| (name.to_owned(), Some(code));
+        assert_eq!(
+            told(outcomes),
+            [of("a", ErrorCode::NotController), of("9", ErrorCode::InvalidRequest), of("b", ErrorCode::NotController)]
+        );
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_request() {
+        let key = |name| (2, StrBytes::from_static_str(name));
+        let decided = HashMap::from([(key("b"), (0, None)), (key("a"), (ErrorCode::InvalidConfig.code(), None))]);
+        let outcomes = preprocessed(&[(2, "a"), (2, "b"), (2, "c")]).reassemble(Ok(decided));
+        assert_eq!(
+            told(outcomes),
+            [
+                ("a".to_owned(), Some(ErrorCode::InvalidConfig)),
+                ("b".to_owned(), None),
+                // A controller that does not answer for a resource is a bug, and told as one.
+                ("c".to_owned(), Some(ErrorCode::UnknownServerError)),
+            ]
+        );
+    }
+}
