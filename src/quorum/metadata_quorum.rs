@@ -69,6 +69,9 @@ impl MetadataQuorum {
         let key = files.key();
         let unsnapshotted = Arc::new(AtomicU64::new(0));
         let machine = StateMachine::open(SnapshotDir { disk, dir: options.dir.clone() }, unsnapshotted.clone())?;
+        if log.last().is_none() && machine.snapshot_id().is_none() {
+            return Err(QuorumError::LogMissing { dir: options.dir });
+        }
         let store = LogStore::new(log, files, unsnapshotted.clone());
         unsnapshotted.store(store.bytes_behind(machine.snapshot_id()), Ordering::Relaxed);
         let config = Arc::new(raft::config("klamm"));
