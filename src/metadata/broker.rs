@@ -1,6 +1,6 @@
 //! A broker as it registered, and what the controller decided about it since.
 //!
-//! Invariants: a new incarnation has a larger epoch · a fenced broker leads nothing and is in no ISR.
+//! Invariants: a new incarnation has a larger epoch · a fenced broker leads nothing, and is in an ISR only as its last member, without ELR.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -23,6 +23,12 @@ pub enum QuorumError {
     #[error("{} belongs to node {found}, but this node is configured as {expected}; set node.id = {found} or use another directory",
             dir.display())]
     OtherNode { dir: PathBuf, found: BrokerId, expected: BrokerId },
+    #[error("{} has a metadata log but no file named voter, which tells whose it is and what it has promised; restore the file, or remove \
+             this node from the cluster and add it again with an empty directory", dir.display())]
+    VoterMissing { dir: PathBuf },
+    #[error("{} belongs to a voter but has neither metadata log nor snapshot; restore the files, or remove this node from the cluster and \
+             add it again with an empty directory", dir.display())]
+    LogMissing { dir: PathBuf },
     #[error("{} holds a record this version of klamm cannot read: {source}", path.display())]
     Decode { path: PathBuf, source: DecodeError },
     #[error("the snapshot {} does not hold together: {source}", path.display())]

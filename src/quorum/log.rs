@@ -30,6 +30,8 @@ pub struct MetadataLog {
     /// In the order of indexes, never empty; the last one is written to.
     segments: Vec<Segment>,
     last: Option<LogId>,
+    /// The newest segment's name is not durable yet.
+    nameless: bool,
     fresh: VecDeque<Entry>,
     fresh_bytes: usize,
     poisoned: bool,
@@ -78,6 +80,7 @@ impl MetadataLog {
             dir: dir.to_owned(),
             segments: Vec::new(),
             last: None,
+            nameless: false,
             fresh: VecDeque::new(),
             fresh_bytes: 0,
             poisoned: false,
@@ -159,7 +162,7 @@ impl MetadataLog {
             segment.file.sync_data().map_err(QuorumError::io("sync", &segment.path))?;
             segment.positions.append(&mut positions);
             segment.end = at + bytes.len() as u64;
-            Ok(())
+            log.sync_names()
         })?;
         if let Some(last) = entries.last() {
             self.last = Some(last.log_id);
@@ -236,6 +239,7 @@ impl MetadataLog {
             if next_index(&log.last) <= upto.index {
                 // The snapshot came from elsewhere and lies beyond this log.
                 log.start_segment(Some(upto))?;
+                log.sync_names()?;
                 log.last = Some(upto);
                 log.fresh.clear();
                 log.fresh_bytes = 0;
@@ -250,10 +254,17 @@ impl MetadataLog {
     fn start_segment(&mut self, before: Option<LogId>) -> Result<(), QuorumError> {
         let path = self.dir.join(file_name(next_index(&before)));
         let file = self.disk.open(&path, OpenMode::ReadWrite).map_err(QuorumError::io("create", &path))?;
-        // The header needs no sync of its own: without the first append nothing refers to it.
+        // Neither header nor name needs a sync of its own: without the first append nothing refers to them.
         file.write_all_at(&[IoSlice::new(&header(&before))], 0).map_err(QuorumError::io("write", &path))?;
-        self.disk.sync_dir(&self.dir).map_err(QuorumError::io("sync", &self.dir))?;
+        self.nameless = true;
         self.segments.push(Segment { path, file, before, positions: Vec::new(), end: HEADER_LEN as u64 });
+        Ok(())
+    }
+
+    fn sync_names(&mut self) -> Result<(), QuorumError> {
+        if std::mem::take(&mut self.nameless) {
+            self.disk.sync_dir(&self.dir).map_err(QuorumError::io("sync", &self.dir))?;
+        }
         Ok(())
     }
 

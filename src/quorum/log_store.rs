@@ -77,7 +77,7 @@ impl RaftLogStorage<Meta> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        self.inner.lock().files.read_vote().map_err(|e| StorageIOError::read_vote(e.any()).into())
+        Ok(Some(self.inner.lock().files.vote()))
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
