@@ -103,15 +103,16 @@ impl Loader<'_> {
         if segments.is_empty() {
             segments.push(Segment::create(&home, log_start, config.segment_bytes.max(0) as u64, self.now)?);
         }
-        for segment in &segments[..segments.len() - 1] {
-            segment.mark_sealed();
-        }
+        let closed = if self.last_stop == LastStop::Clean { segments.len() } else { segments.len() - 1 };
+        segments[..closed].iter().for_each(|segment| segment.expect_whole_index());
+        segments[..segments.len() - 1].iter().for_each(|segment| segment.mark_sealed());
         let mut epochs = match has(super::leader_epochs::FILE_NAME).then(|| LeaderEpochCache::load(&**disk, &dir)) {
             None => LeaderEpochCache::new(),
             Some(Ok(epochs)) => epochs,
             Some(Err(FileError::Damaged { path, reason })) => {
                 tracing::warn!(path = %path.display(), reason, "rebuilding the leader epochs from the log");
-                rebuild_epochs(&segments)?
+                let closed = self.last_stop == LastStop::Clean;
+                rebuild_epochs(&segments, if closed { Offset::MAX } else { checkpoints.recovery_point.unwrap_or(0) })?
             }
             Some(Err(error)) => return Err(error),
         };

@@ -148,6 +148,13 @@ impl SimulatedDisk {
         state.stop_after = Some(state.changes + more);
     }
 
+    /// Takes back [`Self::stop_after`]; how many changes were left.
+    pub fn do_not_stop(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let left = state.stop_after.take()?;
+        Some(left.saturating_sub(state.changes))
+    }
+
     /// Whether [`Self::stop_after`] has struck.
     pub fn has_stopped(&self) -> bool {
         self.state.lock().stopped
