@@ -4,9 +4,11 @@
 //! Start: lock and open the logs → bind → controller → register, catch up, be unfenced → serve.
 //! Stop: no new requests → answers under way → logs closed and proven clean → controller.
 
+mod observe;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -17,7 +19,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::api::table::APIS;
 use crate::base::disk::{Disk, RealDisk};
+use crate::base::logging::Logging;
 use crate::base::time::Clock;
 use crate::broker::effective::Effective;
 use crate::broker::endpoints::{Endpoints, registered_host};
@@ -28,12 +32,14 @@ use crate::config::listeners::Listener as ListenerAddress;
 use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
 use crate::controller::{self, ApiError, ControllerOptions, RunningController};
 use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::http::HttpListener;
 use crate::metadata::uuid64;
+use crate::metrics::Metrics;
 use crate::quorum::{QuorumError, VoterNode};
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
-use crate::server::limits::{ConnectionLimits, RequestMemory};
-use crate::server::listener::{Listener, Shared};
+use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory};
+use crate::server::listener::{self, Listener, Shared};
 use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
 
 /// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
@@ -49,6 +55,8 @@ pub enum StartError {
     Logs(#[from] OpenError),
     #[error("cannot listen on {address} ({listener}): {source}{}", hint(source))]
     Bind { listener: String, address: String, source: std::io::Error },
+    #[error("{0}")]
+    Http(std::io::Error),
     #[error("the metadata log cannot be opened: {0}")]
     Quorum(#[from] QuorumError),
     #[error("the broker cannot join its cluster: {0}")]
@@ -79,6 +87,7 @@ pub struct Node {
     broker: Arc<Broker>,
     epoch: i64,
     listening: Vec<(String, SocketAddr)>,
+    http: Option<SocketAddr>,
     data_dirs: Vec<PathBuf>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -95,11 +104,32 @@ struct Upkeep {
 impl Node {
     /// Starts a node; it serves when this returns.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_logged(settings, None).await
+    }
+
+    /// Starts a node that tells of the log of this process, and lets clients change its levels.
+    pub async fn start_logged(settings: Settings, logging: Option<Arc<Logging>>) -> Result<Self, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let clock = Clock::system();
         let config = BrokerConfig::of(&settings);
         let data_dirs: Vec<PathBuf> = config.node.data_dirs().iter().map(PathBuf::from).collect();
 
+        let metrics = Metrics::new(APIS.iter().map(|api| api.name));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        // An error below must not leave the listener behind.
+        let stop_on_error = stop.clone().drop_guard();
+        let observed: observe::Place = Arc::new(OnceLock::new());
+        let http = match &config.node.http_listener {
+            None => None,
+            Some(address) => {
+                let listener = HttpListener::bind(address).await.map_err(StartError::Http)?;
+                let bound = listener.local_addr().map_err(StartError::Http)?;
+                let log = logging.as_ref().map(|logging| logging.counts().clone());
+                let app = observe::app(&observed, metrics.clone(), log, clock.clone(), config.node.http_metrics_per_partition);
+                tasks.spawn(listener.serve(app, stop.clone()));
+                Some(bound)
+            }
+        };
         let (logs, found) = open_logs(&disk, &config, &settings, &data_dirs, clock.wall_ms())?;
         let bound = bind(&config)?;
         let cluster_id = uuid64::parse(logs.cluster_id()).unwrap_or_else(Uuid::new_v4);
@@ -124,11 +154,12 @@ impl Node {
         let broker = Arc::new(Broker {
             id,
             clock: clock.clone(),
+            metrics: metrics.clone(),
             effective: Arc::new(Effective::new(id, settings)),
             endpoints: Endpoints::new(id, &advertised),
             metadata: Default::default(),
             controller: started.handle,
-            replicas: ReplicaManager::new(id, logs, found),
+            replicas: ReplicaManager::new(id, logs, found, metrics),
             fetch_sessions: Mutex::new(FetchSessionCache::new(
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
             )),
@@ -169,19 +200,21 @@ impl Node {
         let epoch = joined.map_err(|_| StartError::JoinTimeout(timeout))??;
         broker.replicas.logs.set_broker_epoch(epoch);
 
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
         tasks.spawn(lifecycle::keep_alive(broker.clone(), epoch, stop.clone()));
         let (stop_upkeep, stopped) = mpsc::channel();
         let upkeep = spawn_thread("log-upkeep", {
             let broker = broker.clone();
             move || background::run(&broker, &stopped)
         })?;
-        let listening = serve(bound, &broker, &config, &tasks, &stop);
+        let memory = RequestMemory::new(request_memory(config.network.queued_max_request_bytes));
+        let listening = serve(bound, &broker, &config, &memory, &tasks, &stop);
+        let _ = observed.set(observe::Observed { broker: broker.clone(), memory, stop: stop.clone() });
+        stop_on_error.disarm();
         Ok(Self {
             broker,
             epoch,
             listening,
+            http,
             data_dirs,
             stop,
             tasks,
@@ -198,6 +231,11 @@ impl Node {
     /// Listener names and the addresses they are bound to.
     pub fn listening(&self) -> &[(String, SocketAddr)] {
         &self.listening
+    }
+
+    /// Where metrics and health are served, if they are.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     pub fn data_dirs(&self) -> &[PathBuf] {
@@ -259,10 +297,10 @@ fn open_logs(
         boot_id: boot_id_of_machine(),
         threads_per_dir: config.log_upkeep.num_recovery_threads_per_data_dir.max(1) as usize,
         open_files: FileCache::capacity_of_process(),
-        settings: LogSettings {
-            producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms),
+        settings: Arc::new(LogSettings {
+            producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms).into(),
             ..LogSettings::default()
-        },
+        }),
     };
     // What a topic sets for itself follows with the metadata, before anything is appended.
     let topic_config = Arc::new(TopicConfig::resolve(settings, &Overrides::new()));
@@ -290,23 +328,17 @@ fn serve(
     bound: Vec<Listener>,
     broker: &Arc<Broker>,
     config: &BrokerConfig,
+    memory: &Arc<RequestMemory>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Vec<(String, SocketAddr)> {
     let network = &config.network;
-    let overrides = network.max_connections_per_ip_overrides().into_iter().filter_map(|(host, max)| {
-        let address = host.parse().ok().or_else(|| (host.as_str(), 0).to_socket_addrs().ok()?.next().map(|a| a.ip()));
-        Some((address?, max.max(0) as usize))
-    });
-    let limits = ConnectionLimits::new(
-        network.max_connections.max(0) as usize,
-        network.max_connections_per_ip.max(0) as usize,
-        overrides.collect(),
-    );
+    let limits = ConnectionLimits::new(Bounds::of(network));
+    tasks.spawn(listener::follow(limits.clone(), broker.clone(), stop.clone()));
     let shared = Shared {
         broker: broker.clone(),
         limits,
-        memory: RequestMemory::new(request_memory(network.queued_max_request_bytes)),
+        memory: memory.clone(),
         frame_limit: network.socket_request_max_bytes.max(1) as usize,
         idle_after: match network.connections_max_idle_ms {
             // Never: a year is as good, and timers can hold it.

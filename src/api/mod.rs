@@ -6,8 +6,11 @@
 pub mod cluster;
 pub mod config;
 pub mod data;
+mod distinct;
+mod error_code;
 pub mod group;
-mod mutation;
+mod forward;
+mod partition_view;
 pub mod reply;
 pub mod session;
 pub mod table;
@@ -19,39 +22,51 @@ use bytes::{BufMut, Bytes};
 use kafka_protocol::protocol::HeaderVersion;
 use tracing::error;
 
+use self::error_code::FirstError;
 use self::reply::{Pending, Reply};
 use self::session::{Context, Session};
 use crate::protocol::header::{self, RequestHeader};
 use crate::protocol::outbox::Outbox;
 use crate::protocol::{self, ApiMessage, ApiRequest};
 
-/// What became of a frame.
+/// What became of a request.
 pub enum Handled {
-    /// The answer, if there is one, is in the outbox.
-    Done,
-    /// The answer will be what the future gives; see [`Reply::Alone`] for `alone`.
-    Waiting { future: Pending<Outbox>, alone: bool },
+    /// The answer, if there is one, is in the outbox; `error_code` is the first it has, or 0.
+    Done { error_code: i16 },
+    /// The answer, with its error code, will be what the future gives; see [`Reply::Alone`] for `alone`.
+    Waiting { future: Pending<(Outbox, i16)>, alone: bool },
     /// The connection ends, for this reason.
     Close(String),
 }
 
-/// Handles one request frame: the ordered phase. An answer that is ready at once goes straight into `outbox`.
-pub fn dispatch(session: &Arc<Session>, mut frame: Bytes, outbox: &mut Outbox) -> Handled {
-    let Some(requested) = header::peek(&frame) else { return Handled::Close("a request of fewer than four bytes".into()) };
-    let Some(api) = table::find(requested.key) else {
-        return Handled::Close(format!("unknown api key {}", requested.key));
+/// A request that was recognised.
+pub struct Dispatched {
+    /// Its API's place in the table.
+    pub row: usize,
+    pub version: i16,
+    pub handled: Handled,
+}
+
+/// Handles one request frame: the ordered phase. An answer that is ready at once goes straight into `outbox`. A frame that cannot be
+/// told apart is an error; the connection ends then.
+pub fn dispatch(session: &Arc<Session>, mut frame: Bytes, outbox: &mut Outbox) -> Result<Dispatched, String> {
+    let Some(requested) = header::peek(&frame) else { return Err("a request of fewer than four bytes".into()) };
+    let Some(row) = table::place(requested.key) else {
+        return Err(format!("unknown api key {}", requested.key));
     };
+    let api = &table::APIS[row];
     let supported = (api.min..=api.max).contains(&requested.version);
     if !supported && api.key != table::API_VERSIONS {
-        return Handled::Close(format!("{} version {} is not supported", api.name, requested.version));
+        return Err(format!("{} version {} is not supported", api.name, requested.version));
     }
     // A client newer than this broker learns what there is from an answer in version 0 (KIP-511); its body is not looked at.
     let flexible = (api.header_version)(if supported { requested.version } else { 0 }) >= 2;
-    match header::take(&mut frame, flexible && supported) {
+    let handled = match header::take(&mut frame, flexible && supported) {
         Ok(header) if supported => (api.handle)(session, &header, frame, outbox),
         Ok(header) => cluster::api_versions::unsupported_version(session, &header, outbox),
         Err(e) => Handled::Close(format!("{}: {e}", api.name)),
-    }
+    };
+    Ok(Dispatched { row, version: requested.version, handled })
 }
 
 /// Decodes the request, runs its handler and encodes the reply: what every row of the table does.
@@ -64,7 +79,7 @@ fn run<R: ApiRequest>(
     announce: fn(&R::Response, &mut Outbox),
 ) -> Handled
 where
-    R::Response: HeaderVersion + Send + 'static,
+    R::Response: HeaderVersion + FirstError + Send + 'static,
 {
     let version = header.api.version;
     let request = match protocol::decode_request::<R>(version, body) {
@@ -74,12 +89,12 @@ where
     let correlation_id = header.correlation_id;
     match handle(&Context { session, header }, request) {
         Reply::Now(response) => match encode(correlation_id, version, &response, announce, outbox) {
-            Ok(()) => Handled::Done,
+            Ok(()) => Handled::Done { error_code: response.first_error() },
             Err(reason) => Handled::Close(reason),
         },
         Reply::Later(future) => wait::<R>(correlation_id, version, future, announce, false),
         Reply::Alone(future) => wait::<R>(correlation_id, version, future, announce, true),
-        Reply::Silent => Handled::Done,
+        Reply::Silent => Handled::Done { error_code: 0 },
         Reply::Close(reason) => Handled::Close(reason.into()),
     }
 }
@@ -92,14 +107,14 @@ fn wait<R: ApiRequest>(
     alone: bool,
 ) -> Handled
 where
-    R::Response: HeaderVersion + Send + 'static,
+    R::Response: HeaderVersion + FirstError + Send + 'static,
 {
     let future = Box::pin(async move {
         let response = response.await;
         let mut outbox = Outbox::default();
         // The error is logged where it arises; the client times out and tries again.
         let _ = encode(correlation_id, version, &response, announce, &mut outbox);
-        outbox
+        (outbox, response.first_error())
     });
     Handled::Waiting { future, alone }
 }

@@ -27,12 +27,14 @@ use crate::base::time::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
 use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::metrics::Metrics;
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
 
 pub struct Broker {
     pub id: BrokerId,
     pub clock: Clock,
+    pub metrics: Arc<Metrics>,
     pub effective: Arc<Effective>,
     pub endpoints: Endpoints,
     pub metadata: MetadataCache,

@@ -5,6 +5,7 @@
 //! broker already does. Creating and deleting logs waits for the disk, so all of this has a thread of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -36,6 +37,8 @@ fn publish(broker: &Broker, change: &MetadataChange) {
     let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
     if configured {
         broker.effective.follow(new);
+        let expiration = i64::from(broker.config().log_upkeep.producer_id_expiration_ms);
+        broker.replicas.logs.settings().producer_id_expiration_ms.store(expiration, Ordering::Relaxed);
         broker.groups.reconfigure(group_config(&broker.config()));
     }
     let mut touched: Vec<TopicId> = delta.topics.keys().copied().collect();
@@ -59,6 +62,7 @@ fn publish(broker: &Broker, change: &MetadataChange) {
 fn follow_topic(broker: &Broker, old: &MetadataImage, new: &MetadataImage, id: TopicId) -> Option<DeletedTopic> {
     let now = broker.clock.wall_ms();
     if let Some(topic) = new.topic_by_id(id) {
+        count_isr_changes(broker, old, topic);
         let config = broker.effective.topic(new, &topic.name);
         let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, now);
         if &*topic.name == CONSUMER_OFFSETS {
@@ -72,6 +76,15 @@ fn follow_topic(broker: &Broker, old: &MetadataImage, new: &MetadataImage, id: T
         (0..gone.partitions.len() as i32).for_each(|partition| broker.groups.on_resigned(partition, None));
     }
     Some(DeletedTopic { name: StrBytes::from_string(gone.name.to_string()), id })
+}
+
+fn count_isr_changes(broker: &Broker, old: &MetadataImage, topic: &TopicImage) {
+    let Some(before) = old.topic_by_id(topic.id) else { return };
+    for (number, after) in topic.iter().filter(|(_, partition)| partition.leader == broker.id) {
+        if let Some(before) = before.partition(number) {
+            broker.metrics.isr.changed(before.isr.len(), after.isr.len());
+        }
+    }
 }
 
 /// Shards of the group coordinator follow the leadership of their partitions.

@@ -1,8 +1,22 @@
-//! The command line: one file or folder a noun. Everything but `serve` speaks the wire, so it works against any Kafka.
+//! The command line: one file or folder a noun. Everything but `serve` and `dump` speaks the wire, so it works against any Kafka.
 
+mod base64;
 pub mod bench;
 pub mod config_import;
+mod connect;
+mod consume;
+mod error;
+mod nearest;
+mod outcome;
+mod output;
+mod partitions;
+mod produce;
+mod record_json;
+mod runtime;
 pub mod serve;
+mod settings;
+mod topic;
+mod when;
 
 use std::process::ExitCode;
 
@@ -19,6 +33,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::ServeArgs),
+    /// Make, show, change and delete topics
+    Topic(topic::TopicArgs),
+    /// Write records to a topic
+    Produce(produce::ProduceArgs),
+    /// Read records of topics
+    Consume(consume::ConsumeArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -28,13 +48,18 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Serve(args) => return serve::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Topic(args) => topic::run(args),
+        Command::Produce(args) => produce::run(args),
+        Command::Consume(args) => consume::run(args),
+        Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("klamm: {error}");
-            ExitCode::FAILURE
+            if !error.is_broken_pipe() {
+                output::report(&error);
+            }
+            error.exit_code()
         }
     }
 }

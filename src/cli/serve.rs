@@ -1,14 +1,15 @@
 //! `klamm serve`: runs a node until it is told to stop.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
+use crate::base::logging::{LogFormat, Logging};
+use crate::base::supervisor;
 use crate::config::{Inputs, Settings, load, render};
 use crate::node::Node;
 
@@ -40,9 +41,12 @@ pub struct ServeArgs {
     /// Checks the configuration, prints what would be in force and where each value comes from, and ends
     #[arg(long)]
     check: bool,
-    /// What is logged, to stderr: error, warn, info, debug, trace, or by module as in `info,klamm::storage=debug`
-    #[arg(long, value_name = "FILTER", env = "KLAMM_LOG", default_value = "info,openraft=warn")]
-    log: String,
+    /// What is logged, to stderr: error, warn, info, debug, trace, or by module as in `info,klamm.storage=debug`
+    #[arg(long, value_name = "LEVELS", env = "KLAMM_LOG", default_value = "info")]
+    log_level: String,
+    /// How it is logged: human, or json, an object a line
+    #[arg(long, value_name = "FORMAT", env = "KLAMM_LOG_FORMAT", default_value = "human")]
+    log_format: LogFormat,
 }
 
 pub fn run(args: ServeArgs) -> ExitCode {
@@ -57,10 +61,13 @@ pub fn run(args: ServeArgs) -> ExitCode {
         print!("{}", render::effective_toml(&settings));
         return ExitCode::SUCCESS;
     }
-    if let Err(problem) = start_logging(&args.log) {
-        eprintln!("klamm: {problem}");
-        return ExitCode::from(2);
-    }
+    let logging = match start_logging(&args) {
+        Ok(logging) => logging,
+        Err(problem) => {
+            eprintln!("klamm: {problem}");
+            return ExitCode::from(2);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -68,7 +75,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(settings, logging))
 }
 
 fn settings(args: &ServeArgs) -> Result<Settings, String> {
@@ -85,15 +92,13 @@ fn settings(args: &ServeArgs) -> Result<Settings, String> {
     load(Inputs { file, environment: std::env::vars().collect(), set }).map_err(|problems| problems.to_string())
 }
 
-fn start_logging(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| format!("--log {filter}: {e}"))?;
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
-    Ok(())
+fn start_logging(args: &ServeArgs) -> Result<Arc<Logging>, String> {
+    let levels = args.log_level.parse().map_err(|e| format!("--log-level {}: {e}", args.log_level))?;
+    Logging::start(levels, args.log_format).map_err(|e| e.to_string())
 }
 
-async fn serve(settings: Settings) -> ExitCode {
-    let mut node = match Node::start(settings).await {
+async fn serve(settings: Settings, logging: Arc<Logging>) -> ExitCode {
+    let mut node = match Node::start_logged(settings, Some(logging)).await {
         Ok(node) => node,
         Err(error) => {
             eprintln!("klamm: {error}");
@@ -101,6 +106,7 @@ async fn serve(settings: Settings) -> ExitCode {
         }
     };
     greet(&node);
+    supervisor::ready(&status(&node));
     let stopped = async {
         let (mut term, mut int) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
             (Ok(term), Ok(int)) => (term, int),
@@ -114,15 +120,23 @@ async fn serve(settings: Settings) -> ExitCode {
     tokio::select! {
         reason = stopped => {
             info!(reason, "stopping");
+            supervisor::stopping();
             node.stop().await;
             ExitCode::SUCCESS
         }
         error = node.failed() => {
             eprintln!("klamm: the controller failed: {error}");
+            supervisor::stopping();
             node.stop().await;
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the service manager shows of a node that serves.
+fn status(node: &Node) -> String {
+    let listening: Vec<String> = node.listening().iter().map(|(name, address)| format!("{name} {address}")).collect();
+    format!("serving on {}", listening.join(", "))
 }
 
 /// Says where the node listens, where its data is, and what to do next.
@@ -130,6 +144,9 @@ fn greet(node: &Node) {
     let dirs: Vec<String> = node.data_dirs().iter().map(|d| d.display().to_string()).collect();
     for (name, address) in node.listening() {
         println!("klamm {} listens on {address} ({name}), data in {}", env!("CARGO_PKG_VERSION"), dirs.join(", "));
+    }
+    if let Some(address) = node.http() {
+        println!("Metrics and health: http://{address}/");
     }
     let Some((_, address)) = node.listening().first() else { return };
     let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };

@@ -24,6 +24,7 @@ pub(super) const DIFFERENCES: &[(&str, &str)] = &[
     ("log.flush.policy", "Only klamm has it: whether records reach the disk before they are acknowledged."),
     ("flush", "Only klamm has it: whether records reach the disk before they are acknowledged."),
     ("http.listener", "Only klamm has it."),
+    ("http.metrics.per.partition", "Only klamm has it."),
     ("shutdown.timeout.ms", "Only klamm has it."),
     ("retention.ms", "DescribeConfigs names `log.retention.hours` or `.minutes` as the source where they set the value; Kafka calls that a default. Likewise `segment.ms`, `segment.jitter.ms` and `flush.ms`."),
 ];

@@ -95,6 +95,7 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Mono;
 
     #[test]
     fn open_is_what_was_accepted_and_not_closed() {
@@ -104,7 +105,7 @@ mod tests {
         }
         listener.closed(Ended::Peer);
         listener.closed(Ended::TooMany);
-        let mut samples = Samples::new(false);
+        let mut samples = Samples::new(Mono::ZERO, false);
         listener.collect(&mut samples);
         samples.request_memory(100, -20);
         let text = samples.into_open_metrics();

@@ -45,7 +45,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// `per_partition` is `metrics.per.partition`.
+    /// `per_partition` is `http.metrics.per.partition`.
     pub fn new(metrics: Arc<Metrics>, runtime: RuntimeMetrics, per_partition: bool) -> Self {
         Exporter { metrics, process: Process::new(runtime), sources: Vec::new(), per_partition }
     }
@@ -58,9 +58,9 @@ impl Exporter {
 
     /// The metrics as they are at `now`.
     pub fn render(&self, now: Mono, format: Format) -> String {
-        let mut samples = Samples::new(self.per_partition);
-        self.metrics.collect(now, &mut samples);
-        self.process.collect(now, &mut samples);
+        let mut samples = Samples::new(now, self.per_partition);
+        self.metrics.collect(&mut samples);
+        self.process.collect(&mut samples);
         for source in &self.sources {
             source(&mut samples);
         }

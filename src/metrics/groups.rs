@@ -3,16 +3,15 @@
 //! Lag is computed when somebody looks, from the committed offset and the partition's high watermark. A broker can only tell the lag of
 //! partitions it hosts; invariant: lag ≥ 0.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::def::metrics;
-use super::samples::Samples;
+use super::samples::{Label, Samples};
 
 metrics! {
     /// Groups that this broker coordinates. The names of lag and offsets are those of the widespread kafka_exporter. Series with the label
-    /// `topic` are sums over the topic's partitions, unless `metrics.per.partition` is on.
+    /// `topic` are sums over the topic's partitions, unless `http.metrics.per.partition` is on.
     area "Groups";
 
     /// Groups that this broker coordinates.
@@ -29,9 +28,6 @@ metrics! {
 
     /// Groups without members.
     pub EMPTY = gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsempty" [];
-
-    /// Groups that are being removed.
-    pub DEAD = gauge "kafka_coordinator_group_groupmetadatamanager_numgroupsdead" [];
 
     /// Committed offsets kept, one a group and partition.
     pub OFFSETS = gauge "kafka_coordinator_group_groupmetadatamanager_numoffsets" [];
@@ -50,20 +46,12 @@ metrics! {
 
     /// Offsets that groups committed.
     pub COMMITS = counter "kafka_server_group_coordinator_metrics_offset_commit" [];
-
-    /// Committed offsets that were dropped after offsets.retention.minutes.
-    pub EXPIRED = counter "kafka_server_group_coordinator_metrics_offset_expiration" [];
-
-    /// Rebalances that came to an end.
-    pub REBALANCES = counter "kafka_server_group_coordinator_metrics_group_completed_rebalance" [];
 }
 
 /// Counts of the coordinator.
 #[derive(Debug, Default)]
 pub struct GroupMetrics {
     commits: AtomicU64,
-    expired: AtomicU64,
-    rebalances: AtomicU64,
 }
 
 impl GroupMetrics {
@@ -71,18 +59,8 @@ impl GroupMetrics {
         self.commits.fetch_add(offsets, Relaxed);
     }
 
-    pub fn expired(&self, offsets: u64) {
-        self.expired.fetch_add(offsets, Relaxed);
-    }
-
-    pub fn rebalanced(&self) {
-        self.rebalances.fetch_add(1, Relaxed);
-    }
-
     pub(super) fn collect(&self, out: &mut Samples) {
         out.add(&COMMITS, &[], self.commits.load(Relaxed));
-        out.add(&EXPIRED, &[], self.expired.load(Relaxed));
-        out.add(&REBALANCES, &[], self.rebalances.load(Relaxed));
     }
 }
 
@@ -94,80 +72,77 @@ pub enum GroupState {
     PreparingRebalance,
     CompletingRebalance,
     Empty,
-    Dead,
 }
 
 /// How one group stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GroupGauges {
     pub group: Arc<str>,
     pub state: GroupState,
     pub members: usize,
-    pub offsets: Vec<CommittedOffset>,
+    /// What it committed, each topic once.
+    pub topics: Vec<TopicOffsets>,
 }
 
-#[derive(Clone, Debug)]
-pub struct CommittedOffset {
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicOffsets {
     pub topic: Arc<str>,
+    pub partitions: Vec<CommittedOffset>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CommittedOffset {
     pub partition: i32,
     pub offset: i64,
-    /// `None` where another broker leads the partition.
+    /// `None` where this broker does not have the partition.
     pub high_watermark: Option<i64>,
+}
+
+impl CommittedOffset {
+    fn lag(&self) -> Option<i64> {
+        Some(self.high_watermark?.saturating_sub(self.offset).max(0))
+    }
 }
 
 impl Samples {
     /// All groups coordinated here.
     pub fn groups(&mut self, groups: impl IntoIterator<Item = GroupGauges>) {
-        let mut by_state = [0i64; 5];
+        let mut by_state = [0i64; 4];
         let mut offsets = 0;
-        for group in groups {
-            by_state[group.state as usize] += 1;
-            offsets += group.offsets.len();
-            self.add(&MEMBERS, &[(&group.group).into()], group.members);
-            self.offsets_of_group(&group.group, &group.offsets);
+        for GroupGauges { group, state, members, topics } in groups {
+            by_state[state as usize] += 1;
+            self.add(&MEMBERS, &[(&group).into()], members);
+            for topic in topics {
+                offsets += topic.partitions.len();
+                self.offsets(&group, &topic);
+            }
         }
         self.add(&GROUPS, &[], by_state.iter().sum::<i64>());
-        for (metric, count) in [&STABLE, &PREPARING, &COMPLETING, &EMPTY, &DEAD].into_iter().zip(by_state) {
+        for (metric, count) in [&STABLE, &PREPARING, &COMPLETING, &EMPTY].into_iter().zip(by_state) {
             self.add(metric, &[], count);
         }
         self.add(&OFFSETS, &[], offsets);
     }
 
-    fn offsets_of_group(&mut self, group: &Arc<str>, offsets: &[CommittedOffset]) {
-        #[derive(Default)]
-        struct OfTopic {
-            offset: i64,
-            /// Sum and maximum, if any is known.
-            lag: Option<(i64, i64)>,
-        }
-        let mut topics: HashMap<&Arc<str>, OfTopic> = HashMap::new();
-        for committed in offsets {
-            let lag = committed.high_watermark.map(|end| end.saturating_sub(committed.offset).max(0));
-            let sum = topics.entry(&committed.topic).or_default();
-            sum.offset = sum.offset.saturating_add(committed.offset);
-            if let Some(lag) = lag {
-                let (all, max) = sum.lag.unwrap_or_default();
-                sum.lag = Some((all.saturating_add(lag), max.max(lag)));
-            }
-            if self.per_partition {
-                let labels = [group.into(), (&committed.topic).into(), committed.partition.into()];
+    fn offsets(&mut self, group: &Arc<str>, TopicOffsets { topic, partitions }: &TopicOffsets) {
+        let of_topic = [Label::from(group), topic.into()];
+        if self.per_partition {
+            for committed in partitions {
+                let labels = [group.into(), topic.into(), committed.partition.into()];
                 self.add(&CURRENT_OFFSET, &labels, committed.offset);
-                if let Some(lag) = lag {
+                if let Some(lag) = committed.lag() {
                     self.add(&LAG, &labels, lag);
                 }
             }
+        } else {
+            let sum = |a: i64, b: i64| a.saturating_add(b);
+            self.add(&CURRENT_OFFSET, &of_topic, partitions.iter().map(|committed| committed.offset).fold(0, sum));
+            if let Some(lag) = partitions.iter().filter_map(CommittedOffset::lag).reduce(sum) {
+                self.add(&LAG, &of_topic, lag);
+            }
         }
-        for (topic, OfTopic { offset, lag }) in topics {
-            let labels = [group.into(), topic.into()];
-            if !self.per_partition {
-                self.add(&CURRENT_OFFSET, &labels, offset);
-            }
-            if let Some((sum, max)) = lag {
-                if !self.per_partition {
-                    self.add(&LAG, &labels, sum);
-                }
-                self.add(&MAX_LAG, &labels, max);
-            }
+        if let Some(lag) = partitions.iter().filter_map(CommittedOffset::lag).max() {
+            self.add(&MAX_LAG, &of_topic, lag);
         }
     }
 }
@@ -175,18 +150,20 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Mono;
 
     fn text(per_partition: bool) -> String {
-        let committed =
-            |partition, offset, high_watermark| CommittedOffset { topic: "orders".into(), partition, offset, high_watermark };
-        let group = |group: &str, state, offsets| GroupGauges { group: group.into(), state, members: 2, offsets };
-        let mut out = Samples::new(per_partition);
+        let committed = |partition, offset, high_watermark| CommittedOffset { partition, offset, high_watermark };
+        let group = |group: &str, state, partitions| GroupGauges {
+            group: group.into(),
+            state,
+            members: 2,
+            topics: vec![TopicOffsets { topic: "orders".into(), partitions }],
+        };
+        let behind = vec![committed(0, 10, Some(15)), committed(1, 7, Some(107)), committed(2, 5, None)];
+        let mut out = Samples::new(Mono::ZERO, per_partition);
         out.groups([
-            group(
-                "billing",
-                GroupState::Stable,
-                vec![committed(0, 10, Some(15)), committed(1, 7, Some(107)), committed(2, 5, None)],
-            ),
+            group("billing", GroupState::Stable, behind),
             group("ahead", GroupState::Empty, vec![committed(0, 20, Some(15))]),
         ]);
         out.into_open_metrics()

@@ -77,6 +77,13 @@ impl Counts {
         self.sum_ns as f64 / 1e9
     }
 
+    pub fn add(&mut self, other: &Counts) {
+        for (sum, bucket) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum += bucket;
+        }
+        self.sum_ns += other.sum_ns;
+    }
+
     /// Counts `zeros` more values of zero: those that were known not to be worth recording.
     pub fn add_zeros(&mut self, zeros: u64) {
         self.buckets[0] += zeros;

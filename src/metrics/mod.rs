@@ -27,18 +27,16 @@ pub mod topics;
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 pub use connections::{Ended, ListenerMetrics};
 pub use exporter::{Exporter, Format};
-use parking_lot::Mutex;
 pub use requests::{ApiMetrics, Exchange};
 pub use samples::{Label, Samples};
-pub use topics::TopicMetrics;
+pub use topics::{TopicMetrics, Topics};
 
 use self::groups::GroupMetrics;
-use self::log::FlushMetrics;
 use self::replication::IsrMetrics;
-use self::topics::Topics;
-use crate::base::time::Mono;
 
 /// What one broker counts.
 #[derive(Debug)]
@@ -46,7 +44,6 @@ pub struct Metrics {
     /// One row an API, in the order of the names given to [`Metrics::new`].
     pub apis: Box<[ApiMetrics]>,
     pub topics: Topics,
-    pub flushes: FlushMetrics,
     pub isr: IsrMetrics,
     pub groups: GroupMetrics,
     listeners: Mutex<Vec<Arc<ListenerMetrics>>>,
@@ -58,7 +55,6 @@ impl Metrics {
         Arc::new(Metrics {
             apis: apis.into_iter().map(ApiMetrics::new).collect(),
             topics: Topics::default(),
-            flushes: FlushMetrics::new(),
             isr: IsrMetrics::default(),
             groups: GroupMetrics::default(),
             listeners: Mutex::default(),
@@ -72,15 +68,14 @@ impl Metrics {
         listener
     }
 
-    fn collect(&self, now: Mono, out: &mut Samples) {
+    fn collect(&self, out: &mut Samples) {
         for api in &self.apis {
-            api.collect(now, out);
+            api.collect(out);
         }
         self.topics.collect(out);
         for listener in self.listeners.lock().iter() {
             listener.collect(out);
         }
-        self.flushes.collect(now, out);
         self.isr.collect(out);
         self.groups.collect(out);
     }

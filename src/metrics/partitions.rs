@@ -1,17 +1,18 @@
 //! Partitions hosted here: how many, how large, how well replicated.
 //!
-//! A broker may host ten thousand; so there is one series a topic, and one a partition only where `metrics.per.partition` asks for it.
+//! A broker may host ten thousand; so there is one series a topic, and one a partition only where `http.metrics.per.partition` asks for it.
 //! Queries that sum by topic give the same answer either way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::def::{Metric, metrics};
+use super::replication::WAITING;
 use super::samples::Samples;
 
 metrics! {
     /// Partitions of which this broker has a replica. Those with the label `topic` are sums over the topic's partitions here, unless
-    /// `metrics.per.partition` is on: then there is a series with the label `partition` for each instead.
+    /// `http.metrics.per.partition` is on: then there is a series with the label `partition` for each instead.
     area "Partitions";
 
     /// Partitions of which this broker has a replica.
@@ -55,9 +56,13 @@ pub struct PartitionGauges<'a> {
     pub leader: Option<LeaderGauges>,
     /// Bytes of segments.
     pub size: u64,
-    pub segments: usize,
+    pub segments: u64,
     pub start_offset: i64,
     pub end_offset: i64,
+    /// Produce requests that wait for it.
+    pub waiting_produces: usize,
+    /// Fetch requests that wait for it.
+    pub waiting_fetches: usize,
 }
 
 /// How a partition stands in the eyes of its leader.
@@ -76,21 +81,20 @@ impl Samples {
     pub fn partitions<'a>(&mut self, partitions: impl IntoIterator<Item = PartitionGauges<'a>>) {
         let mut sums: HashMap<&Arc<str>, [i64; OF_LOG.len()]> = HashMap::new();
         let [mut all, mut led, mut under_replicated, mut under_min, mut at_min, mut offline] = [0i64; 6];
+        let (mut produces, mut fetches) = (0, 0);
         for partition in partitions {
             all += 1;
             offline += i64::from(partition.offline);
+            produces += partition.waiting_produces;
+            fetches += partition.waiting_fetches;
             if let Some(LeaderGauges { replicas, in_sync, min_in_sync }) = partition.leader {
                 led += 1;
                 under_replicated += i64::from(in_sync < replicas);
                 under_min += i64::from(in_sync < min_in_sync);
                 at_min += i64::from(in_sync == min_in_sync && replicas > 1);
             }
-            let values = [
-                partition.size.cast_signed(),
-                partition.segments.cast_signed() as i64,
-                partition.start_offset,
-                partition.end_offset,
-            ];
+            let values =
+                [partition.size.cast_signed(), partition.segments.cast_signed(), partition.start_offset, partition.end_offset];
             if self.per_partition {
                 for (metric, value) in OF_LOG.into_iter().zip(values) {
                     self.add(metric, &[partition.topic.into(), partition.partition.into()], value);
@@ -118,12 +122,15 @@ impl Samples {
         for (metric, value) in gauges {
             self.add(metric, &[], value);
         }
+        self.add(&WAITING, &["Produce".into()], produces);
+        self.add(&WAITING, &["Fetch".into()], fetches);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Mono;
 
     fn text(per_partition: bool) -> String {
         let (orders, rates): (Arc<str>, Arc<str>) = ("orders".into(), "rates".into());
@@ -137,8 +144,10 @@ mod tests {
             segments: 2,
             start_offset: 5,
             end_offset: 15,
+            waiting_produces: 1,
+            waiting_fetches: 2,
         };
-        let mut out = Samples::new(per_partition);
+        let mut out = Samples::new(Mono::ZERO, per_partition);
         out.partitions([
             partition(&orders, 0, leader(3)),
             partition(&orders, 1, leader(2)),
@@ -169,6 +178,7 @@ mod tests {
             "kafka_server_replicamanager_underminisrpartitioncount 1\n",
             "kafka_server_replicamanager_atminisrpartitioncount 1\n",
             "kafka_server_replicamanager_offlinereplicacount 1\n",
+            "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"} 8\n",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -80,17 +80,17 @@ impl Process {
         Process { runtime, look: Mutex::new(Look { at: Mono::ZERO, busy: Duration::ZERO, idle: 1.0 }) }
     }
 
-    pub fn collect(&self, now: Mono, out: &mut Samples) {
+    pub fn collect(&self, out: &mut Samples) {
         out.add(&BUILD_INFO, &[env!("CARGO_PKG_VERSION").into()], 1);
         collect_process(out);
         collect_allocator(out);
         let workers = self.runtime.num_workers();
         let busy = (0..workers).map(|worker| self.runtime.worker_total_busy_duration(worker)).sum::<Duration>();
         let mut look = self.look.lock();
-        let passed = now.since(look.at);
+        let passed = out.now.since(look.at);
         if passed >= SHORTEST_LOOK {
             let share = busy.saturating_sub(look.busy).as_secs_f64() / (passed.as_secs_f64() * workers as f64);
-            *look = Look { at: now, busy, idle: (1.0 - share).clamp(0.0, 1.0) };
+            *look = Look { at: out.now, busy, idle: (1.0 - share).clamp(0.0, 1.0) };
         }
         out.add_real(&IDLE, &[], look.idle);
         out.add_real(&BUSY, &[], busy.as_secs_f64());
@@ -189,8 +189,8 @@ mod tests {
     #[tokio::test]
     async fn this_process_has_memory_descriptors_and_a_start() {
         let process = Process::new(tokio::runtime::Handle::current().metrics());
-        let mut out = Samples::new(false);
-        process.collect(Mono::from_millis(5000), &mut out);
+        let mut out = Samples::new(Mono::from_millis(5000), false);
+        process.collect(&mut out);
         let text = out.into_open_metrics();
         let value = |name: &str| {
             let start = format!("{name} ");

@@ -15,10 +15,7 @@ metrics! {
     /// Times a replica joined the in-sync replicas of a partition led here.
     pub ISR_EXPANDS = counter "kafka_server_replicamanager_isrexpands" [];
 
-    /// Changes of in-sync replicas that the controller refused.
-    pub FAILED_ISR_UPDATES = counter "kafka_server_replicamanager_failedisrupdates" [];
-
-    /// Requests that wait: Produce for replicas, Fetch for data.
+    /// Waits of requests for partitions: Produce for replicas or the disk, Fetch for data. A request counts once for each partition it waits for.
     pub WAITING = gauge "kafka_server_delayedoperationpurgatory_purgatorysize" ["delayedOperation"];
 
     /// Fetch sessions of consumers and followers.
@@ -36,11 +33,10 @@ metrics! {
 pub struct IsrMetrics {
     shrinks: AtomicU64,
     expands: AtomicU64,
-    failed: AtomicU64,
 }
 
 impl IsrMetrics {
-    /// A change took effect, from `before` to `after` in-sync replicas.
+    /// A partition led here has `after` in-sync replicas instead of `before`.
     pub fn changed(&self, before: usize, after: usize) {
         if after < before {
             self.shrinks.fetch_add(1, Relaxed);
@@ -49,15 +45,9 @@ impl IsrMetrics {
         }
     }
 
-    /// The controller refused a change.
-    pub fn refused(&self) {
-        self.failed.fetch_add(1, Relaxed);
-    }
-
     pub(super) fn collect(&self, out: &mut Samples) {
         out.add(&ISR_SHRINKS, &[], self.shrinks.load(Relaxed));
         out.add(&ISR_EXPANDS, &[], self.expands.load(Relaxed));
-        out.add(&FAILED_ISR_UPDATES, &[], self.failed.load(Relaxed));
     }
 }
 
@@ -71,12 +61,6 @@ pub struct FetchSessionGauges {
 }
 
 impl Samples {
-    /// Requests that wait: produces for replicas, fetches for data.
-    pub fn waiting(&mut self, produces: usize, fetches: usize) {
-        self.add(&WAITING, &["Produce".into()], produces);
-        self.add(&WAITING, &["Fetch".into()], fetches);
-    }
-
     pub fn fetch_sessions(&mut self, FetchSessionGauges { sessions, partitions, evictions }: FetchSessionGauges) {
         self.add(&FETCH_SESSIONS, &[], sessions);
         self.add(&FETCH_SESSION_PARTITIONS, &[], partitions);

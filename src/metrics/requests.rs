@@ -148,7 +148,7 @@ impl ApiMetrics {
         }
     }
 
-    pub(super) fn collect(&self, now: Mono, out: &mut Samples) {
+    pub(super) fn collect(&self, out: &mut Samples) {
         let mut versions = [0u64; VERSIONS];
         let mut request_bytes = 0;
         let mut response_bytes = 0;
@@ -181,7 +181,7 @@ impl ApiMetrics {
         for phase in [QUEUE, LOCAL, REMOTE, SEND] {
             out.add_real(&PHASES, &[request.clone(), PHASE_NAMES[phase].into()], phases[phase].sum_seconds());
         }
-        let recent = self.recent.lock().look(now, &phases);
+        let recent = self.recent.lock().look(out.now, &phases);
         for (metric, recent) in PHASE_METRICS.into_iter().zip(recent) {
             out.add_quantiles(metric, std::slice::from_ref(&request), recent, count);
         }
@@ -222,8 +222,8 @@ mod tests {
     use super::*;
 
     fn text(api: &ApiMetrics) -> String {
-        let mut samples = Samples::new(false);
-        api.collect(Mono::from_millis(1000), &mut samples);
+        let mut samples = Samples::new(Mono::from_millis(1000), false);
+        api.collect(&mut samples);
         samples.into_open_metrics()
     }
 

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use super::def::{self, Kind, Metric};
 use super::histogram::Counts;
+use crate::base::time::Mono;
 
 /// Shares that are told of a [`Kind::Quantiles`] metric: those of Kafka's histograms.
 const QUANTILES: [(f64, &str); 6] =
@@ -46,13 +47,14 @@ type Labels = SmallVec<[Label; 2]>;
 #[derive(Debug, Default)]
 pub struct Samples {
     families: HashMap<&'static str, Vec<(Labels, Value)>>,
+    pub(super) now: Mono,
     /// Whether partitions get series of their own, or one sum a topic.
     pub(super) per_partition: bool,
 }
 
 impl Samples {
-    pub fn new(per_partition: bool) -> Self {
-        Samples { families: HashMap::new(), per_partition }
+    pub(super) fn new(now: Mono, per_partition: bool) -> Self {
+        Samples { families: HashMap::new(), now, per_partition }
     }
 
     /// Adds a whole number to a counter or gauge. Numbers beyond `i64` are cut off there.

@@ -157,9 +157,10 @@ impl Topics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Mono;
 
     fn value(topics: &Topics, series: &str) -> Option<u64> {
-        let mut samples = Samples::new(false);
+        let mut samples = Samples::new(Mono::ZERO, false);
         topics.collect(&mut samples);
         let text = samples.into_open_metrics();
         let start = format!("kafka_server_brokertopicmetrics_{series} ");

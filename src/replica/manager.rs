@@ -15,6 +15,7 @@ use super::partition::{Partition, RoleChange};
 use crate::base::ids::{BrokerId, LeaderEpoch, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
 use crate::metadata::TopicImage;
+use crate::metrics::{Metrics, TopicMetrics};
 use crate::storage::{Log, LogError, LogManager};
 
 /// A topic of which this broker hosts partitions.
@@ -25,6 +26,7 @@ pub struct HostedTopic {
     config: ArcSwap<TopicConfig>,
     /// By number; `None` where another broker has the partition.
     partitions: RwLock<Vec<Option<Arc<Partition>>>>,
+    metrics: Arc<TopicMetrics>,
 }
 
 impl HostedTopic {
@@ -34,6 +36,10 @@ impl HostedTopic {
 
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub fn metrics(&self) -> &TopicMetrics {
+        &self.metrics
     }
 
     /// Whether only coordinators write to it.
@@ -73,6 +79,7 @@ pub struct Applied {
 pub struct ReplicaManager {
     broker_id: BrokerId,
     pub logs: LogManager,
+    metrics: Arc<Metrics>,
     hosted: RwLock<Hosted>,
     /// Logs found at the start that no metadata has named yet.
     found: Mutex<HashMap<TopicPartition, Log>>,
@@ -80,9 +87,9 @@ pub struct ReplicaManager {
 
 impl ReplicaManager {
     /// `found` are the logs that lie in the directories.
-    pub fn new(broker_id: BrokerId, logs: LogManager, found: Vec<Log>) -> Self {
+    pub fn new(broker_id: BrokerId, logs: LogManager, found: Vec<Log>, metrics: Arc<Metrics>) -> Self {
         let found = found.into_iter().map(|log| (log.partition().clone(), log)).collect();
-        Self { broker_id, logs, hosted: RwLock::default(), found: Mutex::new(found) }
+        Self { broker_id, logs, metrics, hosted: RwLock::default(), found: Mutex::new(found) }
     }
 
     pub fn topic(&self, name: &str) -> Option<Arc<HostedTopic>> {
@@ -117,7 +124,7 @@ impl ReplicaManager {
             if place.is_none() {
                 let name = TopicPartition { topic: topic.name.clone(), partition: number };
                 match self.open(name.clone(), topic.id, &config, now) {
-                    Ok(log) => *place = Some(Partition::new(name, topic.id, log)),
+                    Ok(log) => *place = Some(Partition::new(name, topic.id, log, hosted.metrics.clone())),
                     Err(error) => error!(partition = %name, %error, "cannot host a partition"),
                 }
             }
@@ -143,6 +150,7 @@ impl ReplicaManager {
             internal,
             config: ArcSwap::new(config.clone()),
             partitions: RwLock::default(),
+            metrics: self.metrics.topics.open(&topic.name),
         });
         hosted.by_name.insert(topic.name.clone(), new.clone());
         hosted.by_id.insert(topic.id, new.clone());

@@ -17,6 +17,8 @@ use crate::base::ErrorCode;
 use crate::base::ids::{BrokerId, LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerId, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::{Flush, TopicConfig};
 use crate::metadata::PartitionRegistration;
+use crate::metrics::TopicMetrics;
+use crate::metrics::partitions::{LeaderGauges, PartitionGauges};
 use crate::record::validate::Validated;
 pub use crate::storage::TimestampAndOffset as Found;
 use crate::storage::leader_epochs::EpochEnd;
@@ -125,6 +127,7 @@ pub enum RoleChange {
 pub struct Partition {
     name: TopicPartition,
     topic_id: TopicId,
+    metrics: Arc<TopicMetrics>,
     state: Mutex<State>,
 }
 
@@ -160,7 +163,8 @@ struct Leadership {
 type Signals = Vec<Arc<Signal>>;
 
 impl Partition {
-    pub fn new(name: TopicPartition, topic_id: TopicId, log: Log) -> Arc<Self> {
+    /// `metrics` are those of its topic.
+    pub fn new(name: TopicPartition, topic_id: TopicId, log: Log, metrics: Arc<TopicMetrics>) -> Arc<Self> {
         Arc::new_cyclic(|partition: &Weak<Partition>| {
             let partition = partition.clone();
             log.set_flush_listener(Arc::new(move |_| {
@@ -176,7 +180,7 @@ impl Partition {
                 readable: OffsetWaiters::default(),
                 stable: OffsetWaiters::default(),
             };
-            Self { name, topic_id, state: Mutex::new(state) }
+            Self { name, topic_id, metrics, state: Mutex::new(state) }
         })
     }
 
@@ -186,6 +190,34 @@ impl Partition {
 
     pub fn topic_id(&self) -> TopicId {
         self.topic_id
+    }
+
+    /// Counts of its topic.
+    pub fn metrics(&self) -> &TopicMetrics {
+        &self.metrics
+    }
+
+    /// How it stands, for the metrics; `None` if it has no log any more.
+    pub fn gauges(&self) -> Option<PartitionGauges<'_>> {
+        let state = self.state.lock();
+        let log = state.log.as_ref()?.shared();
+        let leader = state.role.leadership().ok().map(|leadership| LeaderGauges {
+            replicas: leadership.replicas,
+            in_sync: leadership.isr.len(),
+            min_in_sync: state.min_insync_replicas().min(leadership.replicas),
+        });
+        Some(PartitionGauges {
+            topic: &self.name.topic,
+            partition: self.name.partition,
+            offline: !state.is_online(),
+            leader,
+            size: log.size(),
+            segments: log.segment_count(),
+            start_offset: log.log_start_offset(),
+            end_offset: log.log_end_offset(),
+            waiting_produces: state.committed.len() + state.durable.len(),
+            waiting_fetches: state.readable.len() + state.stable.len(),
+        })
     }
 
     /// Takes the role that the metadata gives. Waiters whose question can no longer be answered here are woken.

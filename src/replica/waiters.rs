@@ -80,6 +80,10 @@ impl OffsetWaiters {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
+
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
+use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Sleep;
@@ -24,7 +25,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::limits::{RequestMemory, Reserved, UNCOUNTED};
 use crate::api::reply::Pending;
 use crate::api::session::Session;
-use crate::api::{self, Handled};
+use crate::api::{self, Dispatched, Handled};
+use crate::metrics::Exchange;
 use crate::protocol::frame::{self, Front};
 use crate::protocol::outbox::Outbox;
 
@@ -57,12 +59,30 @@ pub enum Closed {
 
 enum Answer {
     Ready(Outbox),
-    Waiting { future: Pending<Outbox>, alone: bool },
+    Waiting { future: Pending<(Outbox, i16)>, alone: bool },
 }
 
 struct Queued {
     answer: Answer,
+    measured: Measured,
     _memory: Option<Reserved>,
+}
+
+/// A request on its way through, for the metrics.
+struct Measured {
+    row: usize,
+    exchange: Exchange,
+    /// When the phase before ended.
+    since: Instant,
+}
+
+impl Measured {
+    /// The time since the phase before ended; the next phase begins.
+    fn lap(&mut self, now: Instant) -> u64 {
+        let took = now.saturating_duration_since(self.since).as_nanos() as u64;
+        self.since = now;
+        took
+    }
 }
 
 pub struct Connection {
@@ -80,11 +100,15 @@ pub struct Connection {
     large_frame: usize,
     answers: VecDeque<Queued>,
     outbox: Outbox,
+    /// Requests whose answers are in the outbox, or were none.
+    unsent: SmallVec<[Measured; 1]>,
     peer_done: bool,
     timer: Pin<Box<Sleep>>,
     timer_is_for_buffer: bool,
     idle_after: Duration,
     last_active: Instant,
+    /// When bytes last came in.
+    last_read: Instant,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: bool,
 }
@@ -110,11 +134,13 @@ impl Connection {
             large_frame: 0,
             answers: VecDeque::new(),
             outbox: Outbox::default(),
+            unsent: SmallVec::new(),
             peer_done: false,
             timer: Box::pin(tokio::time::sleep(idle_after)),
             timer_is_for_buffer: false,
             idle_after,
             last_active: Instant::now(),
+            last_read: Instant::now(),
             stop: Box::pin(stop.cancelled_owned()),
             stopping: false,
         }
@@ -151,7 +177,10 @@ impl Connection {
             }
             match ready!(self.poll_read(cx)) {
                 Ok(0) => self.peer_done = true,
-                Ok(_) => self.last_active = Instant::now(),
+                Ok(_) => {
+                    self.last_read = Instant::now();
+                    self.last_active = self.last_read;
+                }
                 Err(e) => return Poll::Ready(Closed::Io(e)),
             }
         }
@@ -163,12 +192,17 @@ impl Connection {
             let outbox = match &mut front.answer {
                 Answer::Ready(outbox) => std::mem::take(outbox),
                 Answer::Waiting { future, .. } => match future.as_mut().poll(cx) {
-                    Poll::Ready(outbox) => outbox,
+                    Poll::Ready((outbox, error_code)) => {
+                        front.measured.exchange.remote_ns = front.measured.lap(Instant::now());
+                        front.measured.exchange.response_bytes = outbox.len();
+                        front.measured.exchange.error_code = error_code;
+                        outbox
+                    }
                     Poll::Pending => return,
                 },
             };
             self.outbox.append(outbox);
-            self.answers.pop_front();
+            self.unsent.extend(self.answers.pop_front().map(|answered| answered.measured));
         }
     }
 
@@ -186,7 +220,21 @@ impl Connection {
                 Err(e) => return Poll::Ready(Err(e)),
             }
         }
+        self.record_sent();
         Poll::Ready(Ok(()))
+    }
+
+    /// Everything in the outbox is on its way: the requests behind it are done.
+    fn record_sent(&mut self) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let apis = &self.session.broker.metrics.apis;
+        for mut measured in self.unsent.drain(..) {
+            measured.exchange.send_ns = measured.lap(now);
+            apis[measured.row].record(&measured.exchange);
+        }
     }
 
     /// Nothing more will be read and all that could be answered is sent. A peer that hung up does not wait for pending answers.
@@ -202,6 +250,7 @@ impl Connection {
     /// Handles what is complete in the buffer; whether that produced anything to send.
     fn handle_frames(&mut self) -> Result<bool, Closed> {
         let mut handled = false;
+        let mut started = None;
         while !self.is_full() && !self.stopping {
             let frame = match frame::take(&mut self.input, self.frame_limit) {
                 Ok(Front::Frame(frame)) => frame,
@@ -220,11 +269,30 @@ impl Connection {
             let memory = self.reserved.take();
             let mut aside = Outbox::default();
             let in_turn = self.answers.is_empty();
-            match api::dispatch(&self.session, frame, if in_turn { &mut self.outbox } else { &mut aside }) {
-                Handled::Done if in_turn => {}
-                Handled::Done => self.answers.push_back(Queued { answer: Answer::Ready(aside), _memory: None }),
+            let request_bytes = frame.len();
+            // A request begins when the one before it was handled.
+            let begin = *started.get_or_insert_with(Instant::now);
+            let outbox = if in_turn { &mut self.outbox } else { &mut aside };
+            let before = outbox.len();
+            let Dispatched { row, version, handled: outcome } =
+                api::dispatch(&self.session, frame, outbox).map_err(Closed::Refused)?;
+            let response_bytes = outbox.len() - before;
+            let exchange = Exchange { version, request_bytes, response_bytes, ..Exchange::default() };
+            let mut measured = Measured { row, exchange, since: self.last_read };
+            let end = Instant::now();
+            started = Some(end);
+            measured.exchange.queue_ns = measured.lap(begin);
+            measured.exchange.local_ns = measured.lap(end);
+            match outcome {
+                Handled::Done { error_code } => {
+                    measured.exchange.error_code = error_code;
+                    match in_turn {
+                        true => self.unsent.push(measured),
+                        false => self.answers.push_back(Queued { answer: Answer::Ready(aside), measured, _memory: None }),
+                    }
+                }
                 Handled::Waiting { future, alone } => {
-                    self.answers.push_back(Queued { answer: Answer::Waiting { future, alone }, _memory: memory });
+                    self.answers.push_back(Queued { answer: Answer::Waiting { future, alone }, measured, _memory: memory });
                 }
                 Handled::Close(reason) => return Err(Closed::Refused(reason)),
             }
@@ -237,7 +305,7 @@ impl Connection {
             if self.partial > UNCOUNTED && self.reserved.is_none() {
                 ready!(self.poll_reserve(cx));
             }
-            if let Poll::Pending = self.stream.poll_read_ready(cx)? {
+            if self.stream.poll_read_ready(cx)?.is_pending() {
                 self.rest();
                 return Poll::Pending;
             }
@@ -280,6 +348,7 @@ impl Connection {
     /// Called when there is nothing to read: an empty buffer is given back, a large one after a while.
     fn rest(&mut self) {
         self.outbox.release_memory();
+        self.unsent.shrink_to_fit();
         if !self.input.is_empty() || self.input.capacity() == 0 {
             return;
         }

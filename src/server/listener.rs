@@ -12,9 +12,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::connection::{Closed, Connection};
-use super::limits::{ConnectionLimits, RequestMemory};
+use super::limits::{Bounds, ConnectionLimits, RequestMemory};
 use crate::api::session::Session;
 use crate::broker::Broker;
+use crate::metrics::{Ended, ListenerMetrics};
 
 /// How long the acceptor rests when the system has no descriptor or memory for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -31,6 +32,22 @@ pub struct Shared {
     pub idle_after: Duration,
     pub connections: TaskTracker,
     pub stop: CancellationToken,
+}
+
+/// Keeps the bounds on connections as the configuration in force has them, until the broker stops.
+pub async fn follow(limits: Arc<ConnectionLimits>, broker: Arc<Broker>, stop: CancellationToken) {
+    let mut changes = broker.effective.changes();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        let config = broker.effective.config().clone();
+        // Host names are looked up, which may take its time.
+        if let Ok(bounds) = tokio::task::spawn_blocking(move || Bounds::of(&config.network)).await {
+            limits.set_bounds(bounds);
+        }
+    }
 }
 
 pub struct Listener {
@@ -63,20 +80,27 @@ impl Listener {
 
     /// Accepts until the broker stops.
     pub async fn serve(self, shared: Shared) {
+        let metrics = shared.broker.metrics.listener(&self.name);
         loop {
-            let room = tokio::select! {
-                () = shared.stop.cancelled() => return,
-                room = shared.limits.room() => room,
-            };
             let accepted = tokio::select! {
                 () = shared.stop.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match shared.limits.admit(peer.ip(), room) {
-                    Some(admission) => self.start(stream, peer, admission, &shared),
-                    None => info!(%peer, "connection refused: its address has as many as max.connections.per.ip allows"),
-                },
+                Ok((stream, peer)) => {
+                    metrics.accepted();
+                    let admission = tokio::select! {
+                        () = shared.stop.cancelled() => return,
+                        admission = shared.limits.admit(peer.ip()) => admission,
+                    };
+                    match admission {
+                        Some(admission) => self.start(stream, peer, admission, &shared, metrics.clone()),
+                        None => {
+                            metrics.closed(Ended::TooMany);
+                            info!(%peer, "connection refused: its address has as many as max.connections.per.ip allows");
+                        }
+                    }
+                }
                 // The peer was gone before it was accepted.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {
@@ -87,20 +111,41 @@ impl Listener {
         }
     }
 
-    fn start(&self, stream: TcpStream, peer: SocketAddr, admission: super::limits::Admission, shared: &Shared) {
-        let Ok(local) = stream.local_addr() else { return };
+    fn start(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        admission: super::limits::Admission,
+        shared: &Shared,
+        metrics: Arc<ListenerMetrics>,
+    ) {
+        let Ok(local) = stream.local_addr() else {
+            metrics.closed(Ended::Error);
+            return;
+        };
         // Answers are written whole: waiting for more to send would only add delay.
         let _ = stream.set_nodelay(true);
         let session = Session::new(shared.broker.clone(), self.name.clone(), peer, local);
         let connection =
             Connection::new(stream, session, shared.memory.clone(), shared.frame_limit, shared.idle_after, shared.stop.clone());
         shared.connections.spawn(async move {
-            match connection.serve().await {
-                Closed::Refused(reason) => info!(%peer, reason, "connection closed"),
-                Closed::Idle => debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms"),
-                Closed::Io(e) => debug!(%peer, error = %e, "connection lost"),
-                Closed::ByPeer | Closed::Stopping => {}
-            }
+            let why = match connection.serve().await {
+                Closed::Refused(reason) => {
+                    info!(%peer, reason, "connection closed");
+                    Ended::Invalid
+                }
+                Closed::Idle => {
+                    debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms");
+                    Ended::Idle
+                }
+                Closed::Io(e) => {
+                    debug!(%peer, error = %e, "connection lost");
+                    Ended::Error
+                }
+                Closed::ByPeer => Ended::Peer,
+                Closed::Stopping => Ended::Stop,
+            };
+            metrics.closed(why);
             drop(admission);
         });
     }

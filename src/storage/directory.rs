@@ -17,6 +17,7 @@ use super::flusher::FlushQueue;
 use super::names::{FileKind, FileState, SegmentFile};
 use crate::base::disk::Disk;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
+use crate::metrics::log::FlushMetrics;
 
 /// The log directory does not serve any more.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,6 +38,7 @@ pub struct LogDirectory {
     offline: OnceLock<DirectoryOffline>,
     listener: Mutex<Option<OfflineListener>>,
     pub(super) flush_queue: FlushQueue,
+    flushes: FlushMetrics,
     pub(super) deletions: Deletions,
     /// The checkpoints of offsets as they stand in their files.
     checkpoints: Mutex<BTreeMap<&'static str, Offsets>>,
@@ -55,6 +57,7 @@ impl LogDirectory {
             offline: OnceLock::new(),
             listener: Mutex::default(),
             flush_queue: FlushQueue::default(),
+            flushes: FlushMetrics::default(),
             deletions: Deletions::default(),
             checkpoints: Mutex::default(),
         })
@@ -109,6 +112,11 @@ impl LogDirectory {
 
     pub(super) fn cache(&self) -> &FileCache {
         &self.cache
+    }
+
+    /// How long its flushes took.
+    pub fn flushes(&self) -> &FlushMetrics {
+        &self.flushes
     }
 
     /// Why it is offline, if it is.

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -164,7 +165,9 @@ pub(super) fn sync(log: &Arc<LogShared>) -> Result<Option<Offset>, DirectoryOffl
     if log.is_deleted() {
         return Ok(None);
     }
+    let begin = Instant::now();
     sync_files(log, &dirty).map_err(|error| directory.fail(&error))?;
+    directory.flushes().record(begin.elapsed());
     let sync = log.sync.lock();
     if sync.truncations != truncations {
         return Ok(None);

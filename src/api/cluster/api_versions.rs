@@ -34,7 +34,7 @@ pub fn handle(cx: &Context, request: ApiVersionsRequest) -> Reply<ApiVersionsRes
 pub fn unsupported_version(session: &Arc<Session>, header: &RequestHeader, outbox: &mut Outbox) -> Handled {
     let response = response(session, 0).with_error_code(ErrorCode::UnsupportedVersion.code());
     match encode(header.correlation_id, 0, &response, |_, _| {}, outbox) {
-        Ok(()) => Handled::Done,
+        Ok(()) => Handled::Done { error_code: response.error_code },
         Err(reason) => Handled::Close(reason),
     }
 }

@@ -7,6 +7,7 @@
 //! A named topic that does not exist is created, where `auto.create.topics.enable` and the client allow it. The answer waits for that,
 //! so the client finds its topic at once, where Kafka lets it ask again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -14,6 +15,8 @@ use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, Metada
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::distinct::distinct;
+use crate::api::partition_view::{PartitionView, ids};
 use crate::api::reply::Reply;
 use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;
@@ -24,7 +27,7 @@ use crate::metadata::{MetadataImage, PartitionRegistration, TopicImage};
 
 /// All operations that ACLs know for a topic, as a bit field: READ 3, WRITE 4, CREATE 5, DELETE 6, ALTER 7, DESCRIBE 8,
 /// DESCRIBE_CONFIGS 10, ALTER_CONFIGS 11. Without an authorizer everybody may do everything.
-const ALL_TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub const ALL_TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// Likewise for the cluster: CREATE 5, ALTER 7, DESCRIBE 8, CLUSTER_ACTION 9, DESCRIBE_CONFIGS 10, ALTER_CONFIGS 11, IDEMPOTENT_WRITE 12,
 /// CREATE_TOKENS 13, DESCRIBE_TOKENS 14 are known; tokens belong to users.
 pub const ALL_CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
@@ -35,7 +38,8 @@ pub fn handle(cx: &Context, request: MetadataRequest) -> Reply<MetadataResponse>
         None => true,
         Some(topics) => version == 0 && topics.is_empty(),
     };
-    let topics = request.topics.unwrap_or_default();
+    // A set in Kafka, too.
+    let topics = distinct(request.topics.unwrap_or_default(), |t| (t.topic_id, t.name.clone()));
     if version < 12 && topics.iter().any(|t| t.name.is_none() || !t.topic_id.is_nil()) {
         return Reply::Now(invalid_request(version, &topics));
     }
@@ -50,11 +54,11 @@ pub fn handle(cx: &Context, request: MetadataRequest) -> Reply<MetadataResponse>
     let may_create = !all && (version < 4 || request.allow_auto_topic_creation) && broker.config().log.auto_create_topics_enable;
     let missing = if may_create { answer.missing(&broker.metadata.image()) } else { Vec::new() };
     if missing.is_empty() {
-        return Reply::Now(answer.build(cx.session, &[]));
+        return Reply::Now(answer.build(cx.session, &HashMap::new()));
     }
     let session = cx.session.clone();
     Reply::alone(async move {
-        let failed = session.broker.create_missing_topics(missing).await;
+        let failed = session.broker.create_missing_topics(missing).await.into_iter().collect();
         answer.build(&session, &failed)
     })
 }
@@ -87,7 +91,7 @@ impl Answer {
     }
 
     /// `failed` names topics that could not be created, and why.
-    fn build(&self, session: &Session, failed: &[(Arc<str>, ErrorCode)]) -> MetadataResponse {
+    fn build(&self, session: &Session, failed: &HashMap<Arc<str>, ErrorCode>) -> MetadataResponse {
         let image = session.broker.metadata.image();
         let alive = session.broker.endpoints.alive(&image, &session.listener, session.local);
         let brokers = alive.into_iter().map(|broker| {
@@ -116,7 +120,7 @@ impl Answer {
         session: &Session,
         image: &MetadataImage,
         asked: &MetadataRequestTopic,
-        failed: &[(Arc<str>, ErrorCode)],
+        failed: &HashMap<Arc<str>, ErrorCode>,
     ) -> MetadataResponseTopic {
         if !asked.topic_id.is_nil() {
             return match image.topic_by_id(asked.topic_id) {
@@ -128,9 +132,9 @@ impl Answer {
         if let Some(topic) = image.topic(&name) {
             return self.topic(session, image, topic);
         }
-        let code = match (validate_topic_name(&name), failed.iter().find(|(n, _)| **n == **name)) {
+        let code = match (validate_topic_name(&name), failed.get(name.as_str())) {
             (Err(_), _) => ErrorCode::InvalidTopicException,
-            (_, Some((_, code))) => *code,
+            (_, Some(code)) => *code,
             _ => ErrorCode::UnknownTopicOrPartition,
         };
         self.refused(code, Some(name), TopicId::nil())
@@ -166,28 +170,27 @@ impl Answer {
         index: i32,
         partition: &PartitionRegistration,
     ) -> MetadataResponsePartition {
-        let leader = image.broker(partition.leader).filter(|b| !b.fenced);
-        let reachable = leader.is_some_and(|b| b.endpoint(&session.listener).is_some());
-        let alive = |id: &i32| image.broker(*id).is_some_and(|b| !b.fenced && b.endpoint(&session.listener).is_some());
+        let view = PartitionView { image, listener: &session.listener, partition };
         // Version 0 has no way to say that a replica is offline, so such replicas are left out.
-        let listed = |ids: &[i32]| -> Vec<BrokerId> {
-            ids.iter().filter(|id| self.version > 0 || alive(id)).map(|id| BrokerId(*id)).collect()
-        };
-        let code = match (leader, reachable) {
-            (Some(_), true) => None,
-            (Some(_), false) if self.version >= 6 => Some(ErrorCode::ListenerNotFound),
-            _ => Some(ErrorCode::LeaderNotAvailable),
+        let listed = |of: &[i32]| ids(of.iter().copied().filter(|id| self.version > 0 || view.is_alive(*id)));
+        let (replicas, isr) = (listed(&partition.replicas), listed(&partition.isr));
+        let incomplete = replicas.len() < partition.replicas.len() || isr.len() < partition.isr.len();
+        let code = match view.leader() {
+            Some(_) if incomplete => Some(ErrorCode::ReplicaNotAvailable),
+            Some(_) => None,
+            None if view.is_led() && self.version >= 6 => Some(ErrorCode::ListenerNotFound),
+            None => Some(ErrorCode::LeaderNotAvailable),
         };
         let mut response = MetadataResponsePartition::default()
             .with_partition_index(index)
-            .with_leader_id(BrokerId(if reachable { partition.leader } else { NO_LEADER }))
-            .with_replica_nodes(listed(&partition.replicas))
-            .with_isr_nodes(listed(&partition.isr));
+            .with_leader_id(view.leader().unwrap_or(BrokerId(NO_LEADER)))
+            .with_replica_nodes(replicas)
+            .with_isr_nodes(isr);
         if let Some(code) = code {
             response.error_code = code.code();
         }
         if self.version >= 5 {
-            response.offline_replicas = partition.replicas.iter().filter(|id| !alive(id)).map(|id| BrokerId(*id)).collect();
+            response.offline_replicas = view.offline_replicas();
         }
         if self.version >= 7 {
             response.leader_epoch = partition.leader_epoch;

@@ -11,6 +11,7 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::distinct::distinct;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
@@ -30,7 +31,8 @@ pub fn handle(cx: &Context, request: DescribeConfigsRequest) -> Reply<DescribeCo
         Detail { version: cx.version(), synonyms: request.include_synonyms, documentation: request.include_documentation };
     // One resource of a type that nobody knows spoils the whole request.
     let malformed = request.resources.iter().any(|r| ResourceType::from_code(r.resource_type).is_none());
-    let results = request.resources.iter().map(|asked| {
+    let resources = distinct(request.resources, |r| (r.resource_type, r.resource_name.clone()));
+    let results = resources.iter().map(|asked| {
         let described = match malformed {
             true => Err(ApiError::new(ErrorCode::InvalidRequest, MALFORMED)),
             false => describe_resource(cx.broker(), asked),

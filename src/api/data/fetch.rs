@@ -120,6 +120,7 @@ impl Fetch {
         let broker = &self.session.broker;
         let fetched: Vec<PartitionFetch> =
             fetched.into_iter().zip(&self.plan.partitions).map(|(f, p)| self.refuse_zstd(f, p)).collect();
+        fetched.iter().zip(&self.plan.partitions).for_each(|(f, p)| self.count(f, p));
         let outcomes: Vec<Outcome> = fetched.iter().map(outcome).collect();
         let selected = broker.fetch_sessions.lock().select(broker.clock.mono(), &self.plan, &outcomes, || broker.random_i32());
         let selection = match selected {
@@ -140,6 +141,22 @@ impl Fetch {
             self.add_leader_hints(&mut response);
         }
         response
+    }
+
+    fn count(&self, fetch: &PartitionFetch, wanted: &FetchPartition) {
+        let replicas = &self.session.broker.replicas;
+        match fetch {
+            PartitionFetch::Read(read) => read.partition.metrics().fetched(read.len as u64),
+            PartitionFetch::Failed(_) => match wanted
+                .topic
+                .name
+                .as_deref()
+                .map_or_else(|| replicas.topic_by_id(wanted.topic.id), |name| replicas.topic(name))
+            {
+                Some(topic) => topic.metrics().fetch_failed(),
+                None => self.session.broker.metrics.topics.unknown().fetch_failed(),
+            },
+        }
     }
 
     /// A client too old for zstd gets an error where the topic's codec is zstd (KIP-110).

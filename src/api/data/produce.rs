@@ -100,6 +100,24 @@ impl Walk<'_> {
     }
 
     fn append(&mut self, place: Place, topic: Option<&HostedTopic>, data: PartitionProduceData) -> Result<Appended, Refusal> {
+        let size = data.records.as_ref().map_or(0, |records| records.len());
+        let appended = self.append_to(place, topic, data);
+        let metrics = topic.map_or_else(|| self.cx.broker().metrics.topics.unknown(), HostedTopic::metrics);
+        match &appended {
+            Ok((_, records)) => metrics.produced(*records, size as u64),
+            Err(refusal) if refusal.code == ErrorCode::MessageTooLarge => metrics.produce_too_large(size as u64),
+            Err(_) => metrics.produce_failed(),
+        }
+        appended.map(|(appended, _)| appended)
+    }
+
+    /// The append and how many records it has.
+    fn append_to(
+        &mut self,
+        place: Place,
+        topic: Option<&HostedTopic>,
+        data: PartitionProduceData,
+    ) -> Result<(Appended, u64), Refusal> {
         let unknown = match self.cx.version() {
             13.. => ErrorCode::UnknownTopicId,
             _ => ErrorCode::UnknownTopicOrPartition,
@@ -115,7 +133,7 @@ impl Walk<'_> {
             let leader_epoch = appended.leader_epoch;
             self.waiting.push((place, Unacknowledged { partition, acks: self.acks, leader_epoch, offset }));
         }
-        Ok(appended)
+        Ok((appended, batch.header().record_count.max(0) as u64))
     }
 }
 

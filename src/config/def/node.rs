@@ -30,6 +30,10 @@ keys! {
 
         /// Address of the HTTP listener for metrics and health, as `host:port`; none by default.
         "http.listener" = null => http_listener: Option<String> { form("host:port", listeners::check_host_and_port), example("127.0.0.1:8080") }
+
+        /// Whether metrics have a series for each partition instead of a sum over each topic. A broker with thousands of partitions
+        /// makes large answers then.
+        "http.metrics.per.partition" = "false" => http_metrics_per_partition: bool
     }
 }
 

@@ -1,3 +1,5 @@
+//! Outcomes of CreateTopics, with Kafka's codes and messages.
+
 use super::*;
 use crate::controller::testing::{World, assignment, config, told, topic};
 use crate::metadata::ResourceType;

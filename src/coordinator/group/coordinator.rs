@@ -34,8 +34,9 @@ use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::mailbox::{Mailbox, client_error};
-use crate::coordinator::runtime;
+use crate::coordinator::runtime::{self, Place};
 use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::metrics::groups::GroupGauges;
 
 use super::classic::join::refuse_join;
 use super::commit::{refuse_commit, refuse_transactional_commit};
@@ -97,9 +98,9 @@ impl GroupCoordinator {
         }
         let config = self.config.load_full();
         let write_timeout = Duration::from_millis(config.offsets_commit_timeout_ms.max(0) as u64);
+        let place = Place { log, leader_epoch, clock: self.clock.clone(), write_timeout };
         let stop = CancellationToken::new();
-        let new_shard = move || GroupShard::new(config.clone());
-        let mailbox = runtime::spawn(log, leader_epoch, new_shard, write_timeout, self.clock.clone(), stop.clone());
+        let mailbox = runtime::spawn(place, move || GroupShard::new(config.clone()), stop.clone());
         shards.insert(partition, Led { leader_epoch, mailbox, stop });
     }
 
@@ -298,6 +299,12 @@ impl GroupCoordinator {
             by_partition.entry(self.partition_for(&group)).or_default().push(group);
         }
         by_partition
+    }
+
+    /// How the groups of this broker stand, for the metrics; those of shards that still load or just stop are missing.
+    pub fn gauges(&self) -> Later<Vec<GroupGauges>> {
+        let answers: Vec<_> = self.mailboxes().iter().map(|mailbox| mailbox.submit(GroupRequest::Gauges)).collect();
+        Box::pin(async move { join_all(answers).await.into_iter().flatten().flat_map(Vec::<GroupGauges>::from).collect() })
     }
 
     /// The groups this broker coordinates. An error if some of them cannot be known yet.

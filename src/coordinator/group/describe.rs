@@ -1,10 +1,11 @@
-//! DescribeGroups and ListGroups. Pure.
+//! DescribeGroups, ListGroups, and what metrics tell of groups. Pure.
 
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::base::ErrorCode;
+use crate::metrics::groups::{CommittedOffset, GroupGauges, GroupState, TopicOffsets};
 
 use super::classic::State;
 use super::shard::{Group, GroupShard};
@@ -54,5 +55,31 @@ impl GroupShard {
         };
         let listed = self.groups.values().map(|Group::Classic(group)| group.listed());
         listed.filter(|group| named(states, &group.group_state) && named(types, &group.group_type)).collect()
+    }
+
+    /// How all groups stand. High watermarks are left open: nobody knows them here.
+    pub(super) fn gauges(&self) -> Vec<GroupGauges> {
+        let of_group = |(id, Group::Classic(group)): (&StrBytes, &Group)| {
+            let offsets = self.offsets.committed().group(id).into_iter().flatten();
+            let topics = offsets.map(|(topic, partitions)| TopicOffsets {
+                topic: topic.as_str().into(),
+                partitions: partitions
+                    .iter()
+                    .map(|(&partition, committed)| CommittedOffset {
+                        partition,
+                        offset: committed.value.offset,
+                        high_watermark: None,
+                    })
+                    .collect(),
+            });
+            let state = match group.state() {
+                State::Stable => GroupState::Stable,
+                State::PreparingRebalance => GroupState::PreparingRebalance,
+                State::CompletingRebalance => GroupState::CompletingRebalance,
+                State::Empty => GroupState::Empty,
+            };
+            GroupGauges { group: id.as_str().into(), state, members: group.members().len(), topics: topics.collect() }
+        };
+        self.groups.iter().map(of_group).collect()
     }
 }

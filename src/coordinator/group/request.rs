@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::base::ids::TopicId;
 use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::metrics::groups::GroupGauges;
 
 use super::config::GroupConfig;
 
@@ -68,6 +69,8 @@ pub enum GroupRequest {
         types: Vec<StrBytes>,
     },
     Delete(Vec<StrBytes>),
+    /// How all groups stand, for the metrics.
+    Gauges,
     /// The end marker of a transaction that reached this partition (WriteTxnMarkers).
     EndTransaction {
         producer: Producer,
@@ -118,5 +121,6 @@ responses! {
     Describe(Vec<DescribedGroup>),
     List(Vec<ListedGroup>),
     Delete(Vec<DeletableGroupResult>),
+    Gauges(Vec<GroupGauges>),
     Done(()),
 }

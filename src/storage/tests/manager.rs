@@ -15,7 +15,7 @@ fn config(dirs: &[&str]) -> LogManagerConfig {
         boot_id: "boot-1".into(),
         threads_per_dir: 2,
         open_files: 100,
-        settings: LogSettings::default(),
+        settings: Arc::default(),
     }
 }
 
@@ -166,7 +166,7 @@ fn a_directory_that_fails_takes_only_its_own_logs_with_it() {
     disk.fail_no_more();
     assert!(matches!(append(&mut first, &["x"]), Err(AppendError::Offline(_))), "it is not tried again");
     assert!(first.read(0, 1, true, 0).is_err());
-    assert_eq!(*told.lock(), [failing.clone()]);
+    assert_eq!(*told.lock(), std::slice::from_ref(&failing));
     let third = create(&manager, 2);
     assert_ne!(third.directory().path(), failing);
     assert!(!shutdown(&manager, vec![first, second, third]));

@@ -1,0 +1,149 @@
+//! What the HTTP listener tells of a node: gauges over its parts, and whether it serves.
+//!
+//! The listener answers before there is a broker, because opening logs after a loss of power can take minutes: until then the node is alive
+//! and not ready. Everything is read when somebody asks; nothing here is done otherwise.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::ids::NO_LEADER;
+use crate::base::logging::EventCounts;
+use crate::base::time::Clock;
+use crate::broker::Broker;
+use crate::http::{App, Check, Readiness};
+use crate::metadata::MetadataImage;
+use crate::metrics::controller::{BrokerState, ClusterGauges, QuorumGauges};
+use crate::metrics::log::LogDirectoryGauges;
+use crate::metrics::partitions::PartitionGauges;
+use crate::metrics::replication::FetchSessionGauges;
+use crate::metrics::{Exporter, Metrics, Samples};
+use crate::replica::partition::Partition;
+use crate::server::limits::RequestMemory;
+
+/// The parts of a running node that are looked at.
+pub(super) struct Observed {
+    pub broker: Arc<Broker>,
+    pub memory: Arc<RequestMemory>,
+    pub stop: CancellationToken,
+}
+
+/// Where the node puts its parts once it has them.
+pub(super) type Place = Arc<OnceLock<Observed>>;
+
+/// What the HTTP listener serves.
+pub(super) fn app(
+    place: &Place,
+    metrics: Arc<Metrics>,
+    log: Option<Arc<EventCounts>>,
+    clock: Clock,
+    per_partition: bool,
+) -> Arc<App> {
+    let runtime = Handle::current();
+    let mut exporter = Exporter::new(metrics, runtime.metrics(), per_partition).source({
+        let place = place.clone();
+        move |out| match place.get() {
+            Some(observed) => observed.collect(&runtime, out),
+            None => out.broker_state(BrokerState::Starting),
+        }
+    });
+    if let Some(log) = log {
+        exporter = exporter.source(move |out| out.log_events(&log));
+    }
+    let place = place.clone();
+    App::new(exporter, clock, move || match place.get() {
+        Some(observed) => observed.readiness(),
+        None => Readiness::of(vec![Check::new("started", false, "logs are being opened, or the broker registers")]),
+    })
+}
+
+impl Observed {
+    /// Asks the coordinator's shards, so it must run where blocking is allowed.
+    fn collect(&self, runtime: &Handle, out: &mut Samples) {
+        let Observed { broker, memory, .. } = self;
+        let image = broker.metadata.image();
+        out.broker_state(self.state(&image));
+        out.controller((image.controller_id() == broker.id).then(|| cluster(&image)));
+        out.quorum(QuorumGauges {
+            leader: Some(image.controller_id()).filter(|id| *id >= 0),
+            epoch: image.claim_epoch().into(),
+            committed_offset: broker.controller.image().offset(),
+            applied_offset: image.offset(),
+        });
+        out.request_memory(memory.limit(), memory.free());
+        out.fetch_sessions({
+            let sessions = broker.fetch_sessions.lock();
+            FetchSessionGauges { sessions: sessions.len(), partitions: sessions.partitions(), evictions: sessions.evictions() }
+        });
+        self.collect_partitions(out);
+        let mut groups = runtime.block_on(broker.groups.gauges());
+        for offsets in groups.iter_mut().flat_map(|group| &mut group.topics) {
+            let topic = broker.replicas.topic(&offsets.topic);
+            for committed in &mut offsets.partitions {
+                let partition = topic.as_ref().and_then(|topic| topic.partition(committed.partition));
+                committed.high_watermark = partition.and_then(|p| p.with_log(|log| log.high_watermark()));
+            }
+        }
+        out.groups(groups);
+    }
+
+    fn collect_partitions(&self, out: &mut Samples) {
+        let replicas = &self.broker.replicas;
+        let hosted: Vec<Arc<Partition>> = replicas.topics().iter().flat_map(|topic| topic.partitions()).flatten().collect();
+        let gauges: Vec<PartitionGauges<'_>> = hosted.iter().filter_map(|partition| partition.gauges()).collect();
+        out.partitions(gauges);
+        let mut sizes = HashMap::new();
+        for log in replicas.logs.logs() {
+            *sizes.entry(log.directory().id()).or_insert(0) += log.size();
+        }
+        out.log_directories(replicas.logs.directories().map(|directory| LogDirectoryGauges {
+            path: directory.path(),
+            online: directory.offline().is_none(),
+            bytes: sizes.get(&directory.id()).copied().unwrap_or(0),
+            space: directory.disk().space(directory.path()).ok(),
+            flushes: directory.flushes(),
+        }));
+    }
+
+    fn state(&self, image: &MetadataImage) -> BrokerState {
+        if self.stop.is_cancelled() {
+            return BrokerState::ShuttingDown;
+        }
+        if image.is_active(self.broker.id) { BrokerState::Running } else { BrokerState::Recovery }
+    }
+
+    fn readiness(&self) -> Readiness {
+        let image = self.broker.metadata.image();
+        let registered = image.broker(self.broker.id);
+        let mut checks = vec![
+            Check::new("started", !self.stop.is_cancelled(), if self.stop.is_cancelled() { "it stops" } else { "" }),
+            Check::new("registered", registered.is_some(), ""),
+            Check::new("unfenced", registered.is_some_and(|b| !b.fenced), ""),
+        ];
+        checks.extend(self.broker.replicas.logs.directories().map(|directory| {
+            let offline = directory.offline();
+            let detail = offline.map_or_else(String::new, |offline| offline.reason.to_string());
+            Check::new(format!("log directory {}", directory.path().display()), offline.is_none(), detail)
+        }));
+        Readiness::of(checks)
+    }
+}
+
+fn cluster(image: &MetadataImage) -> ClusterGauges {
+    let mut cluster = ClusterGauges { topics: image.topics().len(), ..ClusterGauges::default() };
+    for broker in image.brokers().values() {
+        if broker.fenced {
+            cluster.fenced_brokers += 1;
+        } else {
+            cluster.active_brokers += 1;
+        }
+    }
+    for (_, partition) in image.topics().iter_by_id().flat_map(|topic| topic.iter()) {
+        cluster.partitions += 1;
+        cluster.offline_partitions += usize::from(partition.leader == NO_LEADER);
+        cluster.not_preferred += usize::from(partition.replicas.first() != Some(&partition.leader));
+    }
+    cluster
+}
