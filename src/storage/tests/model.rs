@@ -203,6 +203,7 @@ impl Run {
             }
             Step::Checkpoint => {
                 let done = self.log().checkpoint().map_err(|e| text(&e));
+                self.log().shared().flush_in_background();
                 self.bench.flush();
                 self.model.durable_end = self.log().durable_end();
                 let log = self.log.as_ref().expect("the log is open");
