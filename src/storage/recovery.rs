@@ -121,14 +121,19 @@ fn note_epoch(epochs: &mut LeaderEpochCache, header: &BatchHeader) {
     }
 }
 
-/// Rebuilds the epochs from all batches, because their file cannot be read.
-pub(super) fn rebuild_epochs(segments: &[Arc<Segment>]) -> Result<LeaderEpochCache, FileError> {
+/// Rebuilds the epochs from the batches in front of `until`, because their file cannot be read. What lies behind is not known to be batches.
+pub(super) fn rebuild_epochs(segments: &[Arc<Segment>], until: Offset) -> Result<LeaderEpochCache, FileError> {
     let mut epochs = LeaderEpochCache::new();
-    for segment in segments {
+    for segment in segments.iter().filter(|segment| segment.base_offset() < until) {
         let file = segment.log_file()?;
         let mut scan = LogScan::new(&*file, 0, segment.size());
+        let mut next_offset = segment.base_offset();
         while let Some(Ok((header, _))) = scan.next_header().map_err(FileError::io("read", &segment.path()))? {
+            if header.base_offset < next_offset || header.last_offset() >= until {
+                break;
+            }
             note_epoch(&mut epochs, &header);
+            next_offset = header.next_offset();
         }
     }
     Ok(epochs)
@@ -239,7 +244,6 @@ impl Verifier<'_> {
             start => start?,
         };
         let Some((position, next_offset)) = self.walk_to_recovery_point(segment, start)? else { return Ok((0, false)) };
-        segment.largest()?;
         segment.forget_index_from(position, next_offset, self.now)?;
         self.next_offset = self.next_offset.max(next_offset);
         Ok((position, true))

@@ -10,7 +10,6 @@ use super::Log;
 use crate::base::disk::OpenMode;
 use crate::base::ids::*;
 use crate::record::batch::{BatchHeader, HEADER_LEN};
-use crate::record::batches::{Batch, batches};
 use crate::record::compression::Codec;
 use crate::record::control::{ControlRecordType, EndTransactionMarker};
 use crate::record::records::records;
@@ -111,80 +110,14 @@ impl Log {
         Ok(appended)
     }
 
-    /// Appends what a leader sent: whole batches with their offsets, which must follow the end of the log. A last batch that is cut off is
-    /// dropped. `None` if there was no whole batch.
-    pub fn append_as_follower(&mut self, fetched: &Bytes, now: TimestampMs) -> Result<Option<Appended>, AppendError> {
-        self.check_open()?;
-        let mut all = Vec::new();
-        let mut last = self.log_end_offset() - 1;
-        for batch in batches(fetched) {
-            let batch = batch?;
-            batch.verify_checksum()?;
-            let (next, log_end_offset) = (batch.header.base_offset, self.log_end_offset());
-            if next <= last && all.is_empty() {
-                let last_offset = batch.header.last_offset();
-                return Err(AppendError::UnexpectedOffset { first_offset: next, last_offset, log_end_offset });
-            }
-            if next <= last || batch.header.last_offset() < next {
-                return Err(AppendError::OffsetsOutOfOrder { last, next });
-            }
-            last = batch.header.last_offset();
-            all.push(batch);
-        }
-        let Some(first) = all.first() else { return Ok(None) };
-        let appended = Appended {
-            first_offset: first.header.base_offset,
-            last_offset: last,
-            log_append_time: NO_TIMESTAMP,
-            log_start_offset: self.log_start_offset(),
-            duplicate: false,
-        };
-        let (mut rest, mut bytes) = (all.as_slice(), &fetched[..]);
-        while !rest.is_empty() {
-            let (count, size) = self.append_run(rest, bytes, now)?;
-            (rest, bytes) = (&rest[count..], &bytes[size..]);
-        }
-        Ok(Some(appended))
-    }
-
-    /// Appends the first batches of `all`, which begin `bytes`, as many as go into one segment, with one write. How many those were, and how
-    /// long.
-    fn append_run(&mut self, all: &[Batch<'_>], bytes: &[u8], now: TimestampMs) -> Result<(usize, usize), AppendError> {
-        let mut updates = ProducerUpdates::new(AppendOrigin::Replication);
-        let first = &all[0];
-        self.make_room(&first.header, first.bytes().len(), now)?;
-        let segment_bytes = self.config.segment_bytes.max(0) as u64;
-        let (mut count, mut size) = (0, 0);
-        for batch in all {
-            let grown = self.active().size() + (size + batch.bytes().len()) as u64;
-            if count > 0 && (grown > segment_bytes || self.roll_is_due(&batch.header, batch.bytes().len(), now)?) {
-                break;
-            }
-            self.producers.stage(&mut updates, &batch.header, marker_of(&batch.header, batch.body())?.as_ref())?;
-            size += batch.bytes().len();
-            count += 1;
-        }
-        let run = &all[..count];
-        self.reserve_transactions(&updates)?;
-        let mut position = self.write(&[IoSlice::new(&bytes[..size])])?;
-        for batch in run {
-            self.active().index_batch(&batch.header, position, &self.config, now);
-            self.note_epoch(&batch.header);
-            position += batch.bytes().len() as u64;
-        }
-        let end = run.last().expect("at least one batch is appended").header.next_offset();
-        self.complete(position, end, &updates, now)?;
-        Ok((count, size))
-    }
-
     /// Whether the log takes appends at all.
-    fn check_open(&self) -> Result<(), AppendError> {
+    pub(super) fn check_open(&self) -> Result<(), AppendError> {
         self.directory().check_online()?;
         let closed = self.shared.is_deleted() || self.shared.closed.load(Ordering::Relaxed);
         if closed { Err(AppendError::Closed) } else { Ok(()) }
     }
 
-    fn roll_is_due(&self, header: &BatchHeader, size: usize, now: TimestampMs) -> Result<bool, AppendError> {
+    pub(super) fn roll_is_due(&self, header: &BatchHeader, size: usize, now: TimestampMs) -> Result<bool, AppendError> {
         let jitter = self.roll_jitter(self.active());
         let what = (header.max_timestamp, header.last_offset());
         let due = self.active().should_roll(&self.config, size as u64, what, jitter, now);
@@ -192,7 +125,7 @@ impl Log {
     }
 
     /// Rolls if this batch must not go into the active segment.
-    fn make_room(&mut self, header: &BatchHeader, size: usize, now: TimestampMs) -> Result<(), AppendError> {
+    pub(super) fn make_room(&mut self, header: &BatchHeader, size: usize, now: TimestampMs) -> Result<(), AppendError> {
         if size as i64 > i64::from(self.config.segment_bytes) {
             return Err(AppendError::LargerThanSegment { size, segment_bytes: self.config.segment_bytes });
         }
@@ -207,7 +140,7 @@ impl Log {
     }
 
     /// One write at the end of the active segment; where it begins.
-    fn write(&self, parts: &[IoSlice<'_>]) -> Result<u64, AppendError> {
+    pub(super) fn write(&self, parts: &[IoSlice<'_>]) -> Result<u64, AppendError> {
         let segment = self.active();
         match segment.write(parts) {
             Ok(Ok(position)) => Ok(position),
@@ -218,7 +151,7 @@ impl Log {
     }
 
     /// Makes sure that aborted transactions can be entered into the index after the records are written, when there is no way back.
-    fn reserve_transactions(&self, updates: &ProducerUpdates) -> Result<(), AppendError> {
+    pub(super) fn reserve_transactions(&self, updates: &ProducerUpdates) -> Result<(), AppendError> {
         let aborted = updates.completed().iter().filter(|txn| txn.aborted).count();
         if aborted == 0 {
             return Ok(());
@@ -232,14 +165,20 @@ impl Log {
     }
 
     /// An epoch that is news is entered; its file follows in [`Log::complete`].
-    fn note_epoch(&mut self, header: &BatchHeader) {
+    pub(super) fn note_epoch(&mut self, header: &BatchHeader) {
         if header.leader_epoch >= 0 {
             self.epochs.assign(header.leader_epoch, header.base_offset);
         }
     }
 
     /// Makes what was written true: for readers, producers, transactions and the flusher.
-    fn complete(&mut self, end: u64, log_end: Offset, updates: &ProducerUpdates, now: TimestampMs) -> Result<(), AppendError> {
+    pub(super) fn complete(
+        &mut self,
+        end: u64,
+        log_end: Offset,
+        updates: &ProducerUpdates,
+        now: TimestampMs,
+    ) -> Result<(), AppendError> {
         let segment = self.active().clone();
         let grown = end - segment.size();
         segment.publish(end);

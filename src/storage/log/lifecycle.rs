@@ -11,7 +11,7 @@ use crate::storage::directory::is_no_space;
 use crate::storage::error::LogError;
 use crate::storage::segment::Segment;
 
-/// A snapshot of the producers is taken with a checkpoint once so many bytes follow the last one: that much has to be read again after a kill.
+/// A snapshot of the producers is taken with a checkpoint once so many bytes follow the last one.
 const SNAPSHOT_EVERY: u64 = 8 << 20;
 
 impl Log {
@@ -59,17 +59,11 @@ impl Log {
         ((hash >> 17) % most as u64) as i64
     }
 
-    /// Prepares for a checkpoint of the recovery point: after a kill, no more than what follows has to be read. To be called now and then; cheap
-    /// when nothing was written. The flusher does the rest.
+    /// Takes a snapshot of the producers if much was appended since the last one: after a kill, all that follows it has to be read again. To be called
+    /// about as often as recovery points are checkpointed; cheap when little was written.
     pub fn checkpoint(&mut self) -> Result<(), LogError> {
         self.directory().check_online()?;
-        if self.since_snapshot >= SNAPSHOT_EVERY {
-            self.take_snapshot(false)?;
-        }
-        if self.shared.is_dirty() {
-            self.shared.flush_in_background();
-        }
-        Ok(())
+        if self.since_snapshot >= SNAPSHOT_EVERY { self.take_snapshot(false) } else { Ok(()) }
     }
 
     /// A snapshot is a cache of the log; that there is no room for it is no error. Of those that belong to no segment, one is enough.

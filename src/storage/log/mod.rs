@@ -12,7 +12,9 @@
 mod append;
 mod list_offsets;
 mod lifecycle;
+mod offsets;
 mod read;
+mod replicate;
 mod retention;
 mod truncate;
 
@@ -23,14 +25,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::checkpoint::FileError;
 use super::directory::{LogDirectory, LogHome, is_no_space};
 use super::error::LogError;
-use super::leader_epochs::{EpochEnd, EpochEntry, LeaderEpochCache};
-use super::producer_state::{ProducerStateError, ProducerStateManager, VerificationGuard};
+use super::leader_epochs::LeaderEpochCache;
+use super::producer_state::ProducerStateManager;
 use super::segment::{LookupError, Segment};
 use super::shared::{FlushListener, LogShared};
-use super::unsynced::Unsynced;
-use crate::base::ids::{LeaderEpoch, Offset, TimestampMs, TopicId, TopicPartition};
+use crate::base::ids::{Offset, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
-use crate::record::batch::BatchHeader;
 
 pub use append::Appended;
 pub(super) use append::marker_of;
@@ -174,126 +174,6 @@ impl Log {
     /// Who is told when [`Self::durable_end`] has moved. Called without storage locks, by the flusher's thread.
     pub fn set_flush_listener(&self, listener: FlushListener) {
         *self.shared.listener.lock() = Some(listener);
-    }
-
-    // ---- Offsets ----
-
-    pub fn log_start_offset(&self) -> Offset {
-        self.shared.log_start_offset()
-    }
-
-    /// Offset of the next record.
-    pub fn log_end_offset(&self) -> Offset {
-        self.shared.log_end_offset()
-    }
-
-    pub fn high_watermark(&self) -> Offset {
-        self.shared.high_watermark()
-    }
-
-    /// Everything below is on the disk.
-    pub fn durable_end(&self) -> Offset {
-        self.shared.durable_end()
-    }
-
-    /// Bytes of all segments.
-    pub fn size(&self) -> u64 {
-        self.shared.size()
-    }
-
-    /// Everything below is decided: the first offset of the oldest open transaction, or the high watermark if that is lower.
-    pub fn last_stable_offset(&self) -> Offset {
-        let high_watermark = self.high_watermark();
-        match self.producers.first_unstable_offset() {
-            Some(unstable) => unstable.max(self.log_start_offset()).min(high_watermark),
-            None => high_watermark,
-        }
-    }
-
-    /// Sets the high watermark, within the log; what it is then. For leaders that begin, and followers (`updateHighWatermark`).
-    pub fn set_high_watermark(&mut self, offset: Offset) -> Offset {
-        let offset = offset.clamp(self.log_start_offset(), self.log_end_offset());
-        self.shared.high_watermark.store(offset, Ordering::Release);
-        self.producers.on_high_watermark_updated(offset);
-        self.assert_offsets();
-        offset
-    }
-
-    /// Raises the high watermark; true if it moved (`maybeIncrementHighWatermark`).
-    ///
-    /// # Panics
-    /// If `offset` lies behind the end of the log.
-    pub fn maybe_increment_high_watermark(&mut self, offset: Offset) -> bool {
-        assert!(offset <= self.log_end_offset(), "high watermark {offset} behind the log's end {}", self.log_end_offset());
-        let moved = offset > self.high_watermark();
-        if moved {
-            self.set_high_watermark(offset);
-        }
-        moved
-    }
-
-    fn assert_offsets(&self) {
-        let (start, high_watermark, end) = (self.log_start_offset(), self.high_watermark(), self.log_end_offset());
-        assert!(start <= high_watermark && high_watermark <= end, "{}: {start} ≤ {high_watermark} ≤ {end}", self.partition());
-    }
-
-    // ---- Epochs ----
-
-    /// Says that `epoch` begins at `start_offset`. In the file when this returns, durable with the next flush; until then a loss of power may
-    /// forget an epoch that has no durable record, which is no loss.
-    pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), LogError> {
-        if self.epochs.assign(epoch, start_offset) {
-            self.write_epochs()?;
-        }
-        Ok(())
-    }
-
-    /// The epochs of the log's leaders, oldest first.
-    pub fn epochs(&self) -> &[EpochEntry] {
-        self.epochs.entries()
-    }
-
-    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
-        self.epochs.latest_epoch()
-    }
-
-    /// The largest known epoch up to `epoch`, and where it ends (OffsetForLeaderEpoch, divergence in Fetch).
-    pub fn last_offset_for_leader_epoch(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
-        self.epochs.end_offset_for(epoch, self.log_end_offset())
-    }
-
-    pub fn epoch_for_offset(&self, offset: Offset) -> Option<LeaderEpoch> {
-        self.epochs.epoch_for_offset(offset)
-    }
-
-    fn write_epochs(&mut self) -> Result<(), LogError> {
-        let dir = self.dir();
-        let disk = Unsynced(self.home().disk().clone());
-        let written = self.epochs.flush(&disk, &dir);
-        self.shared.files_are_new.store(true, Ordering::Release);
-        written.map_err(|error| self.error(error))
-    }
-
-    // ---- Producers ----
-
-    /// The producers of this partition, for DescribeProducers and sequence checks.
-    pub fn producers(&self) -> &ProducerStateManager {
-        &self.producers
-    }
-
-    /// A transactional batch wants to be appended; see [`ProducerStateManager::start_verification`].
-    pub fn start_verification(
-        &mut self,
-        header: &BatchHeader,
-        supports_epoch_bump: bool,
-        now: TimestampMs,
-    ) -> Result<Option<VerificationGuard>, ProducerStateError> {
-        self.producers.start_verification(header, supports_epoch_bump, now)
-    }
-
-    /// Forgets producers that were idle for too long.
-    pub fn remove_expired_producers(&mut self, now: TimestampMs) {
-        self.producers.remove_expired(now, self.settings.producer_id_expiration_ms());
     }
 
     // ---- Segments ----

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::Ordering;
 
 use super::Segment;
+use super::lookup::{BatchAt, LookupError};
 use crate::base::disk::OpenMode;
 use crate::base::ids::{Offset, TimestampMs};
 use crate::config::topic::TopicConfig;
@@ -111,25 +112,42 @@ impl Segment {
         self.largest().map(|_| ())
     }
 
-    /// The largest timestamp of all batches, and the last offset of the batch that has it. Read from the time index the first time.
+    /// The largest timestamp of all batches, and the last offset of the batch that has it. Read from the time index the first time, if the batch
+    /// bears it out.
     pub(in crate::storage) fn largest(&self) -> Result<TimestampOffset, FileError> {
-        let damaged = {
+        let (damaged, file_len) = {
             let index = self.index.lock();
             if let Some(largest) = index.largest.filter(|_| !index.damaged) {
                 return Ok(largest);
             }
-            index.damaged
+            (index.damaged, index.time.file_len())
         };
-        if damaged {
-            self.rebuild_index()?;
+        if !damaged {
+            let last = self.last_time_entry_of_file(file_len)?;
+            if file_len == 0 || self.is_borne_out(last)? {
+                let mut index = self.index.lock();
+                if index.largest.is_none() {
+                    index.last_time_entry = last.timestamp;
+                    index.largest = Some(last);
+                }
+                return Ok(index.largest.unwrap_or(last));
+            }
         }
-        let mut index = self.index.lock();
-        if index.largest.is_none() {
-            let last = self.last_time_entry_of_file(index.time.file_len())?;
-            index.last_time_entry = last.timestamp;
-            index.largest = Some(last);
+        self.rebuild_index()?;
+        Ok(self.index.lock().largest.unwrap_or(NO_LARGEST))
+    }
+
+    /// Whether the batch that an entry of the time index names has its timestamp.
+    fn is_borne_out(&self, entry: TimestampOffset) -> Result<bool, FileError> {
+        match self.find(entry.offset, self.size(), self.generation()) {
+            Ok(batch) => Ok(batch.is_some_and(|BatchAt { header, .. }| {
+                header.last_offset() == entry.offset && header.max_timestamp == entry.timestamp
+            })),
+            Err(LookupError::File(error)) => Err(error),
+            Err(LookupError::DamagedIndex | LookupError::Corrupt { .. }) => Ok(false),
+            // Whoever cuts the segment looks at the index himself.
+            Err(LookupError::Truncated) => Ok(true),
         }
-        Ok(index.largest.unwrap_or(NO_LARGEST))
     }
 
     pub(super) fn last_time_entry_of_file(&self, file_len: u64) -> Result<TimestampOffset, FileError> {

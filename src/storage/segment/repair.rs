@@ -19,6 +19,12 @@ impl Segment {
         self.index.lock().damaged = true;
     }
 
+    /// Says that the segment was closed in order, and so has an entry in its time index: else the index has to be rebuilt.
+    pub(in crate::storage) fn expect_whole_index(&self) {
+        let mut index = self.index.lock();
+        index.damaged |= index.time.file_len() == 0 && self.size() > 0;
+    }
+
     /// Rebuilds both indexes from the batches of the log. Blocks on the disk, and everybody who needs this index.
     pub(in crate::storage) fn rebuild_index(&self) -> Result<(), FileError> {
         let mut index = self.index.lock();

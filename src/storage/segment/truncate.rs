@@ -35,7 +35,6 @@ impl Segment {
     /// Cuts the log at `position`, where a batch begins, and everything about offsets from `offset` on. The cut is durable when this returns:
     /// else, after a loss of power, what was cut off could lie behind newer batches.
     pub(in crate::storage) fn cut_at(&self, position: u64, offset: Offset, now: TimestampMs) -> Result<(), LookupError> {
-        self.largest()?;
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.end.store(position, Ordering::Release);
         self.written_back.fetch_min(position, Ordering::Relaxed);

@@ -1,8 +1,13 @@
 //! Tests of the log as a whole, on the simulated disk.
 
 mod basics;
+mod damage;
+mod following;
 mod manager;
 mod model;
+mod reading;
+mod space;
+mod times;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

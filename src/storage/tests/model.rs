@@ -57,6 +57,8 @@ struct Model {
     /// Everything written and not truncated, also what was deleted from the start since.
     records: BTreeMap<Offset, Written>,
     start: Offset,
+    /// The start as it was before a restart forgot that it had moved.
+    highest_start: Offset,
     end: Offset,
     high_watermark: Offset,
     durable_end: Offset,
@@ -172,6 +174,7 @@ impl Run {
             Step::TruncateFully { to } => {
                 self.model.records.clear();
                 self.model.epoch += 1;
+                self.model.highest_start = 0;
                 let model = &mut self.model;
                 (model.start, model.end, model.high_watermark, model.durable_end) = (*to, *to, *to, *to);
                 self.log().truncate_fully_and_start_at(*to, NOW).map_err(|e| text(&e))
@@ -179,11 +182,14 @@ impl Run {
             Step::DeleteRecords { by } => {
                 let to = (self.model.start + by).min(self.model.high_watermark);
                 self.model.start = self.model.start.max(to);
+                self.model.highest_start = self.model.highest_start.max(to);
                 self.log().maybe_increment_log_start_offset(to).map_err(|e| text(&e)).map(|_| ())
             }
             Step::Retention => {
                 let done = self.log().delete_old_segments(NOW).map_err(|e| text(&e)).map(|_| ());
-                self.model.start = self.model.start.max(self.log().log_start_offset());
+                let start = self.log().log_start_offset();
+                self.model.start = self.model.start.max(start);
+                self.model.highest_start = self.model.highest_start.max(start);
                 done
             }
             Step::Flush => {
@@ -197,6 +203,7 @@ impl Run {
             }
             Step::Checkpoint => {
                 let done = self.log().checkpoint().map_err(|e| text(&e));
+                self.log().shared().flush_in_background();
                 self.bench.flush();
                 self.model.durable_end = self.log().durable_end();
                 let log = self.log.as_ref().expect("the log is open");
@@ -232,8 +239,12 @@ impl Run {
 
     fn border_at_or_below(&mut self, offset: Offset) -> Offset {
         let (start, bound) = (self.model.start, self.model.end);
-        let Ok(mut plan) = self.log().read(offset.max(start), 1, true, bound) else { return offset };
-        let Ok(fetched) = plan.finish() else { return offset };
+        let stop = self.bench.disk.do_not_stop();
+        let mut plan = self.log().read(offset.max(start), 1, true, bound).unwrap();
+        let fetched = plan.finish().unwrap();
+        if let Some(changes) = stop {
+            self.bench.disk.stop_after(changes);
+        }
         batches(&fetched.records).next().map_or(offset, |batch| batch.unwrap().header.base_offset.min(offset))
     }
 
@@ -311,6 +322,7 @@ impl Run {
             }
             self.bench.disk.crash(crash);
         };
+        let stop_later = self.bench.disk.do_not_stop();
         let (start, end) = (log.log_start_offset(), log.log_end_offset());
         let after = std::mem::take(&mut self.model);
         let before = before.unwrap_or_else(|| after.clone());
@@ -359,17 +371,29 @@ impl Run {
         (model.start, model.end, model.high_watermark, model.durable_end) = (start, end, log.high_watermark(), log.durable_end());
         model.epoch = after.epoch.max(before.epoch) + 1;
         model.values = after.values;
+        model.highest_start = after.highest_start.max(before.highest_start);
         self.model = model;
         self.log = Some(log);
         if truncated && crash == Crash::Process {
             // What an interrupted truncation cut off may come back with a loss of power that follows before the next flush: no harm, since nothing
             // was promised about it, but more than this model wants to follow.
-            self.bench.disk.stop_after(u64::MAX / 2);
             self.bench.disk.sync_all(Path::new("/")).unwrap();
+        }
+        if let Some(changes) = stop_later {
+            self.bench.disk.stop_after(changes);
         }
     }
 
+    /// Compares log and model. Reading may repair an index, so the disk does not stop meanwhile.
     fn check(&mut self) {
+        let stop = self.bench.disk.do_not_stop();
+        self.compare();
+        if let Some(changes) = stop {
+            self.bench.disk.stop_after(changes);
+        }
+    }
+
+    fn compare(&self) {
         let model = self.model.clone();
         let log = self.log.as_ref().expect("the log is open");
         assert_eq!(
@@ -389,7 +413,7 @@ impl Run {
             );
         }
         let (open, aborted) = model.transactions();
-        if model.records.first_key_value().is_some_and(|(first, _)| *first >= model.start) {
+        if model.records.first_key_value().is_some_and(|(first, _)| *first >= model.start.max(model.highest_start)) {
             // Only where no part of a transaction was deleted is it certain what is known of it. One whose marker is not replicated yet may
             // count as decided after a restart, as in Kafka.
             let expected = open.map_or(model.high_watermark, |first| first.min(model.high_watermark));
@@ -399,7 +423,7 @@ impl Run {
             }
         }
         let idempotent = log.producers().entry(IDEMPOTENT).and_then(|entry| entry.last_batch()).map(|batch| batch.last_offset);
-        if let Some(last) = model.last_of(Kind::Idempotent).filter(|last| *last >= model.start) {
+        if let Some(last) = model.last_of(Kind::Idempotent).filter(|last| *last >= model.start.max(model.highest_start)) {
             assert_eq!(idempotent, Some(last), "{}", self.trace.join("\n"));
         }
         self.check_aborted(&aborted);
@@ -409,6 +433,7 @@ impl Run {
     fn check_aborted(&self, aborted: &[(Offset, Offset)]) {
         let log = self.log.as_ref().expect("the log is open");
         let (start, end) = (log.log_start_offset(), log.log_end_offset());
+        let known_from = start.max(self.model.highest_start);
         for offset in [start, (start + end) / 2] {
             let mut plan = log.read(offset, 300, true, end).unwrap();
             let records = plan.finish().unwrap().records;
@@ -417,11 +442,11 @@ impl Run {
             for AbortedTxn { first_offset, last_offset, .. } in &told {
                 // Of a transaction that began before the log's start, the beginning may be forgotten.
                 let known = aborted.iter().any(|(first, last)| {
-                    last == last_offset && (first == first_offset || *first < start) || *first_offset < start
+                    last == last_offset && (first == first_offset || *first < known_from) || *first_offset < known_from
                 });
                 assert!(known, "invented {first_offset}..={last_offset}: {aborted:?}\n{}", self.trace.join("\n"));
             }
-            for (first, last) in aborted.iter().filter(|(first, last)| *first >= start && *first < read && *last >= offset) {
+            for (first, last) in aborted.iter().filter(|(first, last)| *first >= known_from && *first < read && *last >= offset) {
                 let is_told = told.iter().any(|txn| (txn.first_offset, txn.last_offset) == (*first, *last));
                 assert!(is_told, "{first}..={last} is missing among {told:?} for {offset}..{read}\n{}", self.trace.join("\n"));
             }

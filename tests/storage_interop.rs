@@ -1,0 +1,364 @@
+//! Kafka's tools read klamm's files, klamm opens what Kafka wrote, and Kafka goes on with what klamm wrote into it.
+//!
+//! Needs Java and the jars of Apache Kafka 4.3.1: `KLAMM_KAFKA_JARS` names their directory. Without them there is nothing to compare with, and the
+//! tests say so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use klamm::base::disk::RealDisk;
+use klamm::base::ids::*;
+use klamm::config::topic::TopicConfig;
+use klamm::record::batches::batches;
+use klamm::record::builder::{BatchBuilder, Producer};
+use klamm::record::compression::Codec;
+use klamm::record::control::{EndTransactionMarker, TransactionResult};
+use klamm::storage::producer_state::AppendOrigin;
+use klamm::storage::{LastStop, Log, LogManager, LogManagerConfig, LogSettings, Opened};
+
+const NOW: TimestampMs = 1_700_000_000_000;
+const BROKER: u16 = 19300;
+const CONTROLLER: u16 = 19301;
+const CLUSTER: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
+
+/// Kafka's classes, if they are there.
+fn jars() -> Option<String> {
+    let dir = std::env::var_os("KLAMM_KAFKA_JARS").map(PathBuf::from).filter(|dir| dir.is_dir());
+    let java = Command::new("java").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match (dir, java) {
+        (Some(dir), Ok(status)) if status.success() => Some(format!("{}/*", dir.display())),
+        _ => {
+            eprintln!("skipped: set KLAMM_KAFKA_JARS to the libs of Apache Kafka 4.3.1, and have java in the path");
+            None
+        }
+    }
+}
+
+fn java(jars: &str, class: &str) -> Command {
+    let mut command = Command::new("java");
+    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", jars, class]);
+    command
+}
+
+/// Runs a tool to its end; what it printed.
+fn tool(jars: &str, class: &str, args: &[&str]) -> (String, String) {
+    let output = java(jars, class).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{class} {args:?}: {out}\n{err}");
+    (out, err)
+}
+
+/// What Kafka's dump tool says of all files of a log: the offsets of its records, segment by segment.
+fn dump(jars: &str, dir: &Path) -> Vec<Offset> {
+    let mut names: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| {
+        ["log", "index", "timeindex", "txnindex", "snapshot"].iter().any(|e| path.extension().is_some_and(|x| x == *e))
+    });
+    names.sort();
+    let files: Vec<String> = names.iter().map(|path| path.display().to_string()).collect();
+    let files = files.join(",");
+    let mut offsets = Vec::new();
+    for mode in ["--verify-index-only", "--index-sanity-check"] {
+        let (out, err) = tool(jars, "org.apache.kafka.tools.DumpLogSegments", &["--deep-iteration", mode, "--files", &files]);
+        // Of the first record of any segment, Kafka's own too, it says that −1 is followed by it.
+        let err: String = err.lines().filter(|line| !line.contains("-1 is followed by") && !line.contains("Non-consecutive")).collect();
+        for complaint in ["ismatch", "is followed by", "not found", "xception", "corrupt", "Found "] {
+            assert!(!out.contains(complaint) && !err.contains(complaint), "{mode} {}: {out}\n{err}", dir.display());
+        }
+        assert!(!out.contains("isvalid: false"), "{out}");
+        let offset = |line: &str| line.strip_prefix("| offset: ")?.split(' ').next()?.parse::<Offset>().ok();
+        offsets = out.lines().filter_map(offset).collect();
+    }
+    offsets
+}
+
+fn open(dir: &Path) -> Opened {
+    let config = LogManagerConfig {
+        log_dirs: vec![dir.to_owned()],
+        node_id: 1,
+        cluster_id: None,
+        boot_id: "this boot".into(),
+        threads_per_dir: 2,
+        open_files: 100,
+        settings: LogSettings { transaction_verification: false, ..LogSettings::default() },
+    };
+    let topic = Arc::new(TopicConfig { segment_bytes: 1 << 20, ..TopicConfig::default() });
+    LogManager::open(Arc::new(RealDisk), config, &|_| topic.clone(), NOW).unwrap()
+}
+
+fn close(opened: Opened) {
+    let owners: Vec<_> = opened.logs.into_iter().map(|opened| parking_lot::Mutex::new(opened.log)).collect();
+    assert!(opened.manager.shutdown(&owners, |log| log.lock().close(), Some(5)));
+}
+
+fn builder(codec: Codec, n: i64, records: i64) -> BatchBuilder {
+    let mut builder = BatchBuilder::new(codec);
+    for record in 0..records {
+        let value = format!("value {n} {record} {}", "x".repeat((n % 50) as usize));
+        builder.push_plain(NOW + n * 10 - record, Some(b"key"), Some(value.as_bytes()));
+    }
+    builder
+}
+
+fn append(log: &mut Log, batch: &Bytes) -> Offset {
+    let epoch = log.latest_epoch().unwrap_or(0);
+    let origin = AppendOrigin::Coordinator { transaction_version: 0 };
+    log.append_built(batch, epoch, origin, None, NOW).unwrap().last_offset
+}
+
+/// Offsets of all records of a log, read through klamm.
+fn offsets_of(log: &Log) -> Vec<Offset> {
+    let end = log.log_end_offset();
+    let (mut offset, mut all) = (log.log_start_offset(), Vec::new());
+    while offset < end {
+        let mut plan = log.read(offset, 100_000, true, end).unwrap();
+        if !plan.is_resident() {
+            plan.load().unwrap();
+        }
+        for batch in batches(&plan.finish().unwrap().records) {
+            let batch = batch.unwrap();
+            batch.verify_checksum().unwrap();
+            all.extend((batch.header.base_offset..batch.header.next_offset()).filter(|at| *at >= offset));
+            offset = offset.max(batch.header.next_offset());
+        }
+    }
+    all
+}
+
+#[test]
+fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
+    let Some(jars) = jars() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(dir.path());
+    let config = Arc::new(TopicConfig { segment_bytes: 30_000, index_interval_bytes: 500, ..TopicConfig::default() });
+    let create = |name: &str| {
+        let id = uuid::Uuid::from_u128(name.len() as u128 + 1000);
+        opened.manager.create_log(&TopicPartition::new(name, 0), Some(id), &config, NOW).unwrap()
+    };
+    let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    let mut logs = Vec::new();
+
+    let mut log = create("every-codec");
+    (0..400).for_each(|n| {
+        append(&mut log, &builder(codecs[n as usize % 5], n, n % 4 + 1).build());
+    });
+    logs.push(log);
+
+    let mut log = create("transactions");
+    for n in 0..300 {
+        let mut data = builder(Codec::None, n, 2);
+        data.producer = Producer { id: 7 + n % 3, epoch: 0, base_sequence: -1 };
+        data.transactional = true;
+        append(&mut log, &data.build());
+        let result = if n % 2 == 0 { TransactionResult::Abort } else { TransactionResult::Commit };
+        let marker = EndTransactionMarker { result, coordinator_epoch: 1 };
+        append(&mut log, &marker.batch(NOW + n * 10, 7 + n % 3, 0));
+    }
+    logs.push(log);
+
+    let mut log = create("truncated");
+    (0..300).for_each(|n| {
+        append(&mut log, &builder(Codec::None, n, 1).build());
+    });
+    log.truncate_to(123, NOW).unwrap();
+    log.assign_epoch(3, 123).unwrap();
+    (300..400).for_each(|n| {
+        append(&mut log, &builder(Codec::Lz4, n, 1).build());
+    });
+    logs.push(log);
+
+    let mut log = create("retained");
+    (0..300).for_each(|n| {
+        append(&mut log, &builder(Codec::None, n, 1).build());
+    });
+    log.set_high_watermark(300);
+    log.maybe_increment_log_start_offset(250).unwrap();
+    assert!(log.delete_old_segments(NOW).unwrap() > 0);
+    logs.push(log);
+    logs.push(create("empty"));
+
+    let expected: BTreeMap<String, (PathBuf, Vec<Offset>, usize)> = logs
+        .iter()
+        .map(|log| (log.partition().topic.to_string(), (log.dir(), offsets_of(log), log.segments().len())))
+        .collect();
+    let compare = || {
+        for (topic, (path, offsets, segments)) in &expected {
+            assert!(*segments >= 2 || topic == "empty", "{topic} has {segments} segments");
+            let dumped: Vec<Offset> = dump(&jars, path).into_iter().filter(|at| offsets.first().is_none_or(|f| at >= f)).collect();
+            assert_eq!(dumped, *offsets, "{topic}");
+        }
+    };
+    compare(); // as a killed process leaves it, with the active segment's index in part in memory
+    let owners: Vec<_> = logs.into_iter().map(parking_lot::Mutex::new).collect();
+    assert!(opened.manager.shutdown(&owners, |log| log.lock().close(), Some(5)));
+    compare();
+}
+
+/// A real broker, on a directory that it may have to itself.
+struct Kafka {
+    child: Child,
+    jars: String,
+}
+
+impl Kafka {
+    fn format(jars: &str, dir: &Path) {
+        fs::create_dir_all(dir).unwrap();
+        let properties = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{CONTROLLER}\n\
+             listeners=PLAINTEXT://127.0.0.1:{BROKER},CONTROLLER://127.0.0.1:{CONTROLLER}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{BROKER}\ncontroller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}\n\
+             offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\noffsets.topic.num.partitions=1\ntransaction.state.log.num.partitions=1\n\
+             group.initial.rebalance.delay.ms=0\n",
+            dir.join("data").display()
+        );
+        fs::File::create(dir.join("server.properties")).unwrap().write_all(properties.as_bytes()).unwrap();
+        let file = dir.join("server.properties").display().to_string();
+        tool(jars, "kafka.tools.StorageTool", &["format", "-t", CLUSTER, "-c", &file]);
+    }
+
+    fn start(jars: &str, dir: &Path) -> Self {
+        let log = fs::File::create(dir.join("kafka.log")).unwrap();
+        let child = java(jars, "kafka.Kafka")
+            .arg(dir.join("server.properties"))
+            .current_dir(dir)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut kafka = Self { child, jars: jars.to_owned() };
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while TcpStream::connect(("127.0.0.1", BROKER)).is_err()
+            || !fs::read_to_string(dir.join("kafka.log")).unwrap().contains("Kafka Server started")
+        {
+            assert!(kafka.child.try_wait().unwrap().is_none() && Instant::now() < deadline, "Kafka does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        kafka
+    }
+
+    fn tool(&self, class: &str, args: &[&str]) -> String {
+        let bootstrap = format!("127.0.0.1:{BROKER}");
+        let args: Vec<&str> = args.iter().map(|arg| if *arg == "BOOTSTRAP" { bootstrap.as_str() } else { *arg }).collect();
+        tool(&self.jars, class, &args).0
+    }
+
+    fn produce(&self, topic: &str, records: u32, extra: &[&str]) {
+        let bootstrap = format!("bootstrap.servers=127.0.0.1:{BROKER}");
+        let records = records.to_string();
+        let mut args = vec!["--topic", topic, "--num-records", &records, "--record-size", "100", "--throughput", "-1"];
+        args.extend(["--command-property", &bootstrap, "--command-property", "batch.size=3000"]);
+        args.extend(extra);
+        self.tool("org.apache.kafka.tools.ProducerPerformance", &args);
+    }
+
+    /// End offsets by partition.
+    fn ends(&self, topic: &str) -> BTreeMap<i32, Offset> {
+        let out = self.tool("org.apache.kafka.tools.GetOffsetShell", &["--bootstrap-server", "BOOTSTRAP", "--topic", topic]);
+        let parse = |line: &str| {
+            let mut fields = line.split(':').skip(1);
+            Some((fields.next()?.parse().ok()?, fields.next()?.trim().parse().ok()?))
+        };
+        out.lines().filter_map(parse).collect()
+    }
+
+    fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().code().is_some());
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        // Already gone unless a test failed.
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.child.kill().and_then(|()| self.child.wait().map(|_| ())).unwrap_or_default();
+        }
+    }
+}
+
+/// Opens the directory with klamm and compares each partition of the topic with what Kafka said of it.
+fn compare(dir: &Path, topic: &str, ends: &BTreeMap<i32, Offset>, stop: LastStop) -> Opened {
+    let opened = open(dir);
+    assert_eq!(opened.manager.previous_run().stop, stop);
+    assert_eq!(opened.manager.cluster_id(), CLUSTER);
+    assert!(opened.failed.is_empty(), "{:?}", opened.failed);
+    assert!(opened.logs.iter().all(|opened| opened.loss.is_none()));
+    let ours: Vec<_> = opened.logs.iter().filter(|opened| &*opened.log.partition().topic == topic).collect();
+    assert_eq!(ours.len(), ends.len());
+    for opened in ours {
+        let log = &opened.log;
+        assert_eq!(log.log_end_offset(), ends[&log.partition().partition], "{}", log.partition());
+        assert_eq!(offsets_of(log), (0..log.log_end_offset()).collect::<Vec<_>>());
+        assert!(log.segments().len() >= 2 && log.topic_id().is_some() && log.latest_epoch().is_some());
+        assert!(log.producers().producer_count() >= 1, "idempotent producers are known");
+        let newest = log.search_timestamps().unwrap().max_timestamp().unwrap().unwrap();
+        assert!(newest.offset < log.log_end_offset() && newest.timestamp > NOW);
+    }
+    opened
+}
+
+#[test]
+fn klamm_opens_what_kafka_wrote_and_kafka_goes_on_with_what_klamm_adds() {
+    let Some(jars) = jars() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    Kafka::format(&jars, home.path());
+    let kafka = Kafka::start(&jars, home.path());
+    let create = ["--create", "--topic", "plain", "--partitions", "2", "--config", "segment.bytes=1048576"];
+    kafka.tool("org.apache.kafka.tools.TopicCommand", &[&["--bootstrap-server", "BOOTSTRAP"][..], &create].concat());
+    kafka.produce("plain", 30_000, &[]);
+    let transactional = ["--transactional-id", "tx", "--transaction-duration-ms", "50", "--command-property", "compression.type=zstd"];
+    kafka.produce("plain", 2_000, &transactional);
+    let ends = kafka.ends("plain");
+    kafka.stop();
+
+    // A stop in order.
+    let mut opened = compare(&data, "plain", &ends, LastStop::Clean);
+    for opened in opened.logs.iter_mut().filter(|opened| &*opened.log.partition().topic == "plain") {
+        for n in 0..200 {
+            append(&mut opened.log, &builder(Codec::Lz4, n, 3).build());
+        }
+        opened.log.roll(NOW).unwrap();
+        append(&mut opened.log, &builder(Codec::None, 200, 1).build());
+        let end = opened.log.log_end_offset();
+        opened.log.set_high_watermark(end);
+    }
+    close(opened);
+    assert!(data.join("__cluster_metadata-0").is_dir() && data.join("bootstrap.checkpoint").is_file());
+
+    // Kafka takes it back, with what klamm added, and is killed.
+    let kafka = Kafka::start(&jars, home.path());
+    let longer: BTreeMap<i32, Offset> = ends.iter().map(|(partition, end)| (*partition, end + 601)).collect();
+    assert_eq!(kafka.ends("plain"), longer);
+    let total: Offset = longer.values().sum();
+    let consumed = kafka.tool(
+        "org.apache.kafka.tools.ConsumerPerformance",
+        &["--bootstrap-server", "BOOTSTRAP", "--topic", "plain", "--num-records", "33000", "--timeout", "30000"],
+    );
+    assert!(!consumed.contains("WARNING") && total > 33_000, "{consumed}");
+    let log = fs::read_to_string(home.path().join("kafka.log")).unwrap();
+    assert!(!log.contains("ERROR") && !log.contains("orrupt"), "{log}");
+    kafka.produce("plain", 10_000, &[]);
+    let ends = kafka.ends("plain");
+    kafka.kill();
+    let sparse = fs::read_dir(data.join("plain-0")).unwrap().map(|e| e.unwrap().metadata().unwrap().len());
+    assert_eq!(sparse.max(), Some(10 << 20), "the index files of a killed Kafka are preallocated");
+    close(compare(&data, "plain", &ends, LastStop::Foreign));
+    close(compare(&data, "plain", &ends, LastStop::Clean));
+}
