@@ -38,8 +38,8 @@ use crate::metrics::Metrics;
 use crate::quorum::{QuorumError, VoterNode};
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
-use crate::server::limits::{ConnectionLimits, RequestMemory};
-use crate::server::listener::{Listener, Shared};
+use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory};
+use crate::server::listener::{self, Listener, Shared};
 use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
 
 /// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
@@ -298,10 +298,10 @@ fn open_logs(
         boot_id: boot_id_of_machine(),
         threads_per_dir: config.log_upkeep.num_recovery_threads_per_data_dir.max(1) as usize,
         open_files: FileCache::capacity_of_process(),
-        settings: LogSettings {
-            producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms),
+        settings: Arc::new(LogSettings {
+            producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms).into(),
             ..LogSettings::default()
-        },
+        }),
     };
     // What a topic sets for itself follows with the metadata, before anything is appended.
     let topic_config = Arc::new(TopicConfig::resolve(settings, &Overrides::new()));
@@ -334,15 +334,8 @@ fn serve(
     stop: &CancellationToken,
 ) -> Vec<(String, SocketAddr)> {
     let network = &config.network;
-    let overrides = network.max_connections_per_ip_overrides().into_iter().filter_map(|(host, max)| {
-        let address = host.parse().ok().or_else(|| (host.as_str(), 0).to_socket_addrs().ok()?.next().map(|a| a.ip()));
-        Some((address?, max.max(0) as usize))
-    });
-    let limits = ConnectionLimits::new(
-        network.max_connections.max(0) as usize,
-        network.max_connections_per_ip.max(0) as usize,
-        overrides.collect(),
-    );
+    let limits = ConnectionLimits::new(Bounds::of(network));
+    tasks.spawn(listener::follow(limits.clone(), broker.clone(), stop.clone()));
     let shared = Shared {
         broker: broker.clone(),
         limits,

@@ -97,7 +97,7 @@ fn crash_rounds(flush: &str, rounds: usize) {
                     number += 1;
                 }
                 producer.poll(Duration::ZERO);
-                if number % 64 == 0 {
+                if number.is_multiple_of(64) {
                     producer.poll(Duration::from_millis(1));
                 }
             }

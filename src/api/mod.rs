@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod config;
 pub mod data;
+mod distinct;
 mod error_code;
 pub mod group;
 mod forward;

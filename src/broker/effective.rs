@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::base::ids::BrokerId;
@@ -15,12 +16,18 @@ pub struct Effective {
     id: BrokerId,
     settings: ArcSwap<Settings>,
     config: ArcSwap<BrokerConfig>,
+    changed: watch::Sender<()>,
 }
 
 impl Effective {
     pub fn new(id: BrokerId, started_with: Settings) -> Self {
         let config = BrokerConfig::of(&started_with);
-        Self { id, settings: ArcSwap::from_pointee(started_with), config: ArcSwap::from_pointee(config) }
+        Self {
+            id,
+            settings: ArcSwap::from_pointee(started_with),
+            config: ArcSwap::from_pointee(config),
+            changed: watch::channel(()).0,
+        }
     }
 
     pub fn config(&self) -> Guard<Arc<BrokerConfig>> {
@@ -40,6 +47,14 @@ impl Effective {
         }
         self.config.store(Arc::new(BrokerConfig::of(&settings)));
         self.settings.store(Arc::new(settings));
+        self.changed.send_replace(());
+    }
+
+    /// Told after every change; a change before this call is told at once.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        let mut changes = self.changed.subscribe();
+        changes.mark_changed();
+        changes
     }
 
     /// The configuration in force for one topic of an image.

@@ -11,6 +11,7 @@ pub fn group_config(config: &BrokerConfig) -> GroupConfig {
         max_session_timeout_ms: group.group_max_session_timeout_ms,
         initial_rebalance_delay_ms: group.group_initial_rebalance_delay_ms,
         max_size: group.group_max_size.max(1) as usize,
+        member_metadata_max: config.log.message_max_bytes.max(0) as usize,
         offset_metadata_max: group.offset_metadata_max_bytes.max(0) as usize,
         offsets_retention_ms: i64::from(group.offsets_retention_minutes) * 60_000,
         offsets_retention_check_interval_ms: group.offsets_retention_check_interval_ms,

@@ -5,6 +5,7 @@
 //! broker already does. Creating and deleting logs waits for the disk, so all of this has a thread of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -36,6 +37,8 @@ fn publish(broker: &Broker, change: &MetadataChange) {
     let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
     if configured {
         broker.effective.follow(new);
+        let expiration = i64::from(broker.config().log_upkeep.producer_id_expiration_ms);
+        broker.replicas.logs.settings().producer_id_expiration_ms.store(expiration, Ordering::Relaxed);
         broker.groups.reconfigure(group_config(&broker.config()));
     }
     let mut touched: Vec<TopicId> = delta.topics.keys().copied().collect();

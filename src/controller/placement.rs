@@ -143,7 +143,7 @@ pub fn place(
     }
     if wanted > racks.brokers {
         return refuse(format!(
-            "The target replication factor of {replication_factor} cannot be reached because only {} broker(s) are registered.",
+            "The target replication factor of {replication_factor} cannot be reached because only {} broker(s) are registered or some brokers have all their log directories cordoned.",
             racks.brokers
         ));
     }
@@ -174,7 +174,11 @@ mod tests {
             ("-:1", 0, "Invalid replication factor 0: the replication factor must be positive."),
             ("-:1! -:2!", 1, "All brokers are currently fenced."),
             ("", 1, "All brokers are currently fenced."),
-            ("-:1", 3, "The target replication factor of 3 cannot be reached because only 1 broker(s) are registered."),
+            (
+                "-:1",
+                3,
+                "The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
+            ),
         ] {
             let error = place(&image(brokers), &mut Random::new(1), 1, factor).unwrap_err();
             assert_eq!(error, ApiError::new(ErrorCode::InvalidReplicationFactor, message));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rpds::RedBlackTreeMapSync;
+use super::sorted_map::SortedMap;
 
 /// What a configuration belongs to; the numbers are Kafka's (`ConfigResource.Type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,7 +98,7 @@ impl ConfigMap {
     }
 }
 
-type ByName = RedBlackTreeMapSync<Arc<str>, Arc<ConfigMap>>;
+type ByName = SortedMap<Arc<str>, Arc<ConfigMap>>;
 
 /// The configuration of every resource that has any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,20 +138,20 @@ impl ConfigsImage {
                 let configs = Arc::make_mut(configs);
                 configs.set(key, value);
                 if configs.is_empty() {
-                    map.remove_mut(&*resource.name);
+                    map.remove(&*resource.name);
                 }
             }
             None if value.is_some() => {
                 let mut configs = ConfigMap::default();
                 configs.set(key, value);
-                map.insert_mut(resource.name.clone(), Arc::new(configs));
+                map.insert(resource.name.clone(), Arc::new(configs));
             }
             None => {}
         }
     }
 
     pub(crate) fn remove(&mut self, kind: ResourceType, name: &str) -> bool {
-        self.of_mut(kind).is_some_and(|map| map.remove_mut(name))
+        self.of_mut(kind).is_some_and(|map| map.remove(name).is_some())
     }
 
     fn of(&self, kind: ResourceType) -> Option<&ByName> {

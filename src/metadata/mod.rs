@@ -15,6 +15,7 @@ mod record;
 mod record_codec;
 mod replay;
 pub mod snapshot;
+mod sorted_map;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topics;

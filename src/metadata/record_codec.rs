@@ -3,9 +3,12 @@
 //! A reader refuses a type or version it does not know (it would lose facts), and skips tags it does not know (they only refine).
 //! Numbers of types are never reused: a gap is a record that once existed.
 
-use super::broker::{BrokerRegistration, Endpoint, VersionRange};
+mod broker;
+mod partition;
+
+use self::broker::{read_broker, write_broker};
+use self::partition::{read_partition, read_partition_change, write_partition, write_partition_change};
 use super::configs::{ConfigResource, ResourceType};
-use super::partition::{Directories, PartitionChange, PartitionRegistration, Replicas};
 use super::record::MetadataRecord;
 use super::wire::{DecodeError, Reader, Writer};
 
@@ -154,175 +157,6 @@ fn finish(r: &Reader<'_>, record: MetadataRecord) -> Result<MetadataRecord, Deco
         0 => Ok(record),
         n => Err(DecodeError::TrailingBytes(n)),
     }
-}
-
-fn write_replicas(w: &mut Writer<'_>, replicas: &[i32]) {
-    w.list(replicas, |w, id| w.i64(i64::from(*id)));
-}
-
-fn read_replicas(r: &mut Reader<'_>) -> Result<Replicas, DecodeError> {
-    r.list(1, Reader::i32)
-}
-
-mod broker_tag {
-    pub const FENCED: u64 = 0;
-    pub const IN_CONTROLLED_SHUTDOWN: u64 = 1;
-    /// Only in snapshots: in the log it is the offset of the record itself.
-    pub const REGISTERED_AT: u64 = 2;
-}
-
-fn write_broker(w: &mut Writer<'_>, broker: &BrokerRegistration) {
-    w.i64(i64::from(broker.id));
-    w.i64(broker.epoch);
-    w.uuid(broker.incarnation_id);
-    w.list(&broker.endpoints, |w, e| {
-        w.str(&e.name);
-        w.str(&e.host);
-        w.uvarint(u64::from(e.port));
-        w.i64(i64::from(e.security_protocol));
-    });
-    w.uvarint(broker.features.len() as u64);
-    for (name, range) in &broker.features {
-        w.str(name);
-        w.i64(i64::from(range.min));
-        w.i64(i64::from(range.max));
-    }
-    w.option(broker.rack.as_deref(), Writer::str);
-    w.list(&broker.log_dirs, |w, dir| w.uuid(*dir));
-    w.tagged(&[
-        (broker_tag::FENCED, broker.fenced, &|_| ()),
-        (broker_tag::IN_CONTROLLED_SHUTDOWN, broker.in_controlled_shutdown, &|_| ()),
-        (broker_tag::REGISTERED_AT, broker.registered_at >= 0, &|w| w.i64(broker.registered_at)),
-    ]);
-}
-
-fn read_broker(r: &mut Reader<'_>) -> Result<BrokerRegistration, DecodeError> {
-    let mut broker = BrokerRegistration {
-        id: r.i32()?,
-        epoch: r.i64()?,
-        incarnation_id: r.uuid()?,
-        endpoints: r.list(4, |r| {
-            Ok(Endpoint {
-                name: r.text()?,
-                host: r.text()?,
-                port: u16::try_from(r.uvarint()?).map_err(|_| DecodeError::OutOfRange)?,
-                security_protocol: r.i16()?,
-            })
-        })?,
-        features: r.list(3, |r| Ok((r.text()?, VersionRange { min: r.i16()?, max: r.i16()? })))?,
-        rack: r.option(Reader::text)?,
-        log_dirs: r.list(16, Reader::uuid)?,
-        fenced: false,
-        in_controlled_shutdown: false,
-        registered_at: -1,
-    };
-    r.tagged(|tag, field| {
-        match tag {
-            broker_tag::FENCED => broker.fenced = true,
-            broker_tag::IN_CONTROLLED_SHUTDOWN => broker.in_controlled_shutdown = true,
-            broker_tag::REGISTERED_AT => broker.registered_at = field.i64()?,
-            _ => {}
-        }
-        Ok(())
-    })?;
-    Ok(broker)
-}
-
-mod partition_tag {
-    pub const RECOVERING: u64 = 0;
-    pub const ELR: u64 = 1;
-    pub const LAST_KNOWN_ELR: u64 = 2;
-    pub const ADDING: u64 = 3;
-    pub const REMOVING: u64 = 4;
-    pub const ISR: u64 = 5;
-    pub const LEADER: u64 = 6;
-    pub const REPLICAS: u64 = 7;
-    pub const DIRECTORIES: u64 = 8;
-}
-
-fn write_partition(w: &mut Writer<'_>, p: &PartitionRegistration) {
-    write_replicas(w, &p.replicas);
-    w.list(&p.directories, |w, dir| w.uuid(*dir));
-    write_replicas(w, &p.isr);
-    w.i64(i64::from(p.leader));
-    w.i64(i64::from(p.leader_epoch));
-    w.i64(i64::from(p.partition_epoch));
-    w.tagged(&[
-        (partition_tag::RECOVERING, p.recovering, &|w| w.bool(true)),
-        (partition_tag::ELR, !p.elr().is_empty(), &|w| write_replicas(w, p.elr())),
-        (partition_tag::LAST_KNOWN_ELR, !p.last_known_elr().is_empty(), &|w| write_replicas(w, p.last_known_elr())),
-        (partition_tag::ADDING, !p.adding().is_empty(), &|w| write_replicas(w, p.adding())),
-        (partition_tag::REMOVING, !p.removing().is_empty(), &|w| write_replicas(w, p.removing())),
-    ]);
-}
-
-fn read_partition(r: &mut Reader<'_>) -> Result<PartitionRegistration, DecodeError> {
-    let replicas = read_replicas(r)?;
-    let directories: Directories = r.list(16, Reader::uuid)?;
-    let isr = read_replicas(r)?;
-    if replicas.len() != directories.len() {
-        return Err(DecodeError::OutOfRange);
-    }
-    let mut p = PartitionRegistration::new(replicas, directories, isr);
-    (p.leader, p.leader_epoch, p.partition_epoch) = (r.i32()?, r.i32()?, r.i32()?);
-    let (mut elr, mut last_known_elr, mut adding, mut removing) = Default::default();
-    let mut recovering = false;
-    r.tagged(|tag, field| {
-        match tag {
-            partition_tag::RECOVERING => recovering = field.bool()?,
-            partition_tag::ELR => elr = read_replicas(field)?,
-            partition_tag::LAST_KNOWN_ELR => last_known_elr = read_replicas(field)?,
-            partition_tag::ADDING => adding = read_replicas(field)?,
-            partition_tag::REMOVING => removing = read_replicas(field)?,
-            _ => {}
-        }
-        Ok(())
-    })?;
-    p.recovering = recovering;
-    p.set_rare(elr, last_known_elr, adding, removing);
-    Ok(p)
-}
-
-fn write_partition_change(w: &mut Writer<'_>, c: &PartitionChange) {
-    let replicas = |field: &Option<Replicas>| {
-        let field = field.clone();
-        move |w: &mut Writer<'_>| write_replicas(w, field.as_deref().unwrap_or_default())
-    };
-    w.uuid(c.topic_id);
-    w.i64(i64::from(c.partition));
-    w.tagged(&[
-        (partition_tag::RECOVERING, c.recovering.is_some(), &|w| w.bool(c.recovering == Some(true))),
-        (partition_tag::ELR, c.elr.is_some(), &replicas(&c.elr)),
-        (partition_tag::LAST_KNOWN_ELR, c.last_known_elr.is_some(), &replicas(&c.last_known_elr)),
-        (partition_tag::ADDING, c.adding.is_some(), &replicas(&c.adding)),
-        (partition_tag::REMOVING, c.removing.is_some(), &replicas(&c.removing)),
-        (partition_tag::ISR, c.isr.is_some(), &replicas(&c.isr)),
-        (partition_tag::LEADER, c.leader.is_some(), &|w| w.i64(c.leader.map_or(-1, i64::from))),
-        (partition_tag::REPLICAS, c.replicas.is_some(), &replicas(&c.replicas)),
-        (partition_tag::DIRECTORIES, c.directories.is_some(), &|w| {
-            w.list(c.directories.as_deref().unwrap_or_default(), |w, dir| w.uuid(*dir));
-        }),
-    ]);
-}
-
-fn read_partition_change(r: &mut Reader<'_>) -> Result<PartitionChange, DecodeError> {
-    let mut c = PartitionChange { topic_id: r.uuid()?, partition: r.i32()?, ..Default::default() };
-    r.tagged(|tag, field| {
-        match tag {
-            partition_tag::RECOVERING => c.recovering = Some(field.bool()?),
-            partition_tag::ELR => c.elr = Some(read_replicas(field)?),
-            partition_tag::LAST_KNOWN_ELR => c.last_known_elr = Some(read_replicas(field)?),
-            partition_tag::ADDING => c.adding = Some(read_replicas(field)?),
-            partition_tag::REMOVING => c.removing = Some(read_replicas(field)?),
-            partition_tag::ISR => c.isr = Some(read_replicas(field)?),
-            partition_tag::LEADER => c.leader = Some(field.i32()?),
-            partition_tag::REPLICAS => c.replicas = Some(read_replicas(field)?),
-            partition_tag::DIRECTORIES => c.directories = Some(field.list(16, Reader::uuid)?),
-            _ => {}
-        }
-        Ok(())
-    })?;
-    Ok(c)
 }
 
 #[cfg(test)]

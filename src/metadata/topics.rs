@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use rpds::RedBlackTreeMapSync;
-
 use super::partition::PartitionRegistration;
+use super::sorted_map::SortedMap;
 use crate::base::ids::TopicId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,16 +30,16 @@ impl TopicImage {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicsImage {
-    by_id: RedBlackTreeMapSync<TopicId, Arc<TopicImage>>,
-    by_name: RedBlackTreeMapSync<Arc<str>, TopicId>,
+    by_id: SortedMap<TopicId, Arc<TopicImage>>,
+    by_name: SortedMap<Arc<str>, TopicId>,
     /// Names with `.` or `_`, under the name with every `.` made `_`.
-    unified: RedBlackTreeMapSync<Arc<str>, Arc<str>>,
+    unified: SortedMap<Arc<str>, Arc<str>>,
     partitions: usize,
 }
 
 impl TopicsImage {
     pub fn len(&self) -> usize {
-        self.by_id.size()
+        self.by_id.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -80,19 +79,18 @@ impl TopicsImage {
     }
 
     pub(super) fn add_topic(&mut self, id: TopicId, name: &Arc<str>) {
-        self.by_id.insert_mut(id, Arc::new(TopicImage { id, name: name.clone(), partitions: Vec::new() }));
-        self.by_name.insert_mut(name.clone(), id);
+        self.by_id.insert(id, Arc::new(TopicImage { id, name: name.clone(), partitions: Vec::with_capacity(1) }));
+        self.by_name.insert(name.clone(), id);
         if has_collision_chars(name) {
-            self.unified.insert_mut(unify(name), name.clone());
+            self.unified.insert(unify(name), name.clone());
         }
     }
 
     pub(super) fn remove_topic(&mut self, id: TopicId) -> Option<Arc<TopicImage>> {
-        let topic = self.by_id.get(&id)?.clone();
-        self.by_id.remove_mut(&id);
-        self.by_name.remove_mut(&topic.name);
+        let topic = self.by_id.remove(&id)?;
+        self.by_name.remove(&topic.name);
         if has_collision_chars(&topic.name) {
-            self.unified.remove_mut(&*unify(&topic.name));
+            self.unified.remove(&*unify(&topic.name));
         }
         self.partitions -= topic.partitions.len();
         Some(topic)

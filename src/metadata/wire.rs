@@ -140,8 +140,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A tag, whether the field is there, and what writes it.
-pub(super) type TaggedField<'a> = (u64, bool, &'a dyn Fn(&mut Writer<'_>));
+/// Tag, whether the field has something to say, and how to write it.
+pub(crate) type TaggedField<'f> = (u64, bool, &'f dyn Fn(&mut Writer<'_>));
 
 /// Appends fields to a buffer.
 pub(crate) struct Writer<'a> {

@@ -7,11 +7,11 @@
 //! Invariants of a body that passed, with `left` the bytes behind a count or length:
 //! - `0 ≤ length ≤ left`, and `length ≤ 32767` for strings;
 //! - `0 ≤ count` and `count × least size of an element ≤ left`;
-//! - `elements + 4 × tagged_fields ≤ MAX_ELEMENTS`, elements that are plain numbers aside;
+//! - `elements + 4 × tagged_fields ≤ MAX_ELEMENTS`;
 //! - null stands only where the version allows it;
 //! - a tagged field klamm knows fills exactly the size it announces.
 //!
-//! What the decoded structs take beside the frame is then at most the length of the frame (plain numbers) and some 40 MiB.
+//! What the decoded structs take beside the frame is then at most some 40 MiB, and an answer with something for each element some 100.
 //! Bytes behind the last field are ignored, as Kafka does (`AbstractRequest.parseRequest`).
 
 mod requests;
@@ -21,9 +21,9 @@ mod walk;
 
 use kafka_protocol::protocol::VersionRange;
 
-/// Most elements of one request: structs and strings in arrays count 1, tagged fields that nobody knows count 4, for the decoder
-/// keeps each in a tree node of half a KiB. Kafka has no such limit; its clients stay far below, as they ask for at most the
-/// partitions of one broker at a time.
+/// Most elements of one request: whatever stands in an array counts 1, and so do numbers, most of which are partitions that are answered
+/// with a struct each; tagged fields that nobody knows count 4, for the decoder keeps each in a tree node of half a KiB. Kafka has no
+/// such limit; its clients stay far below, as they ask for at most the partitions of one broker at a time.
 pub const MAX_ELEMENTS: usize = 1 << 18;
 
 /// What a walk has seen.
@@ -31,7 +31,7 @@ pub const MAX_ELEMENTS: usize = 1 << 18;
 pub struct Walked {
     /// Bytes from the start of the body to the end of its last field.
     pub len: usize,
-    /// Elements of all arrays that are not plain numbers.
+    /// Elements of all arrays.
     pub elements: usize,
     /// Tagged fields that the version does not define.
     pub tagged_fields: usize,

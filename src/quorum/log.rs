@@ -1,13 +1,6 @@
-//! The files of the metadata log.
+//! The files of the metadata log: segments `<first index, 20 digits>.log`, whose bytes are described in [`format`].
 //!
-//! A segment `<first index, 20 digits>.log` is a header and frames, one entry each:
-//!
-//!     header  "klmL" · CRC32C of the rest u32 · version u16 · the entry before the first (option, log id), padded to 64 bytes
-//!     frame   "kf" · length u32 · CRC32C u32 · append u32 · entry         numbers big-endian; the CRC covers `append` and the entry
-//!
-//! `append` is the position at which the write that brought the frame began. Writes are synced one after the other, so after a crash only
-//! the last one may be incomplete: a broken frame is a torn tail, and is cut, unless a later frame belongs to a later write. In that case
-//! acknowledged entries have been damaged, and nothing is cut.
+//! After a crash a torn tail is cut; damage to what was acknowledged is an error, and nothing is cut.
 //!
 //! Invariants: indexes run without gaps within and across segments · a frame is never written over · nothing is acknowledged before
 //! `sync_data` has returned · after a failed write or sync nothing more is written.
@@ -18,17 +11,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::format::{HEADER_LEN, a_later_append_follows, header, next_index, parse_frame, scan, write_frame};
 use super::entry;
 use super::error::QuorumError;
 use super::raft::{Entry, LogId};
 use crate::base::disk::{Disk, DiskFile, OpenMode};
-use crate::metadata::{DecodeError, WireReader, WireWriter};
 
-const HEADER_LEN: usize = 64;
-const HEADER_MAGIC: [u8; 4] = *b"klmL";
-const FORMAT_VERSION: u16 = 0;
-const FRAME_MAGIC: [u8; 2] = *b"kf";
-const FRAME_HEADER_LEN: usize = 14;
+mod format;
+
 /// A segment that has grown this large is followed by a new one; purging removes whole segments. Small in tests, where many come and go.
 const SEGMENT_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 4 << 20 };
 /// Entries just appended are kept in memory until they are read once: by the state machine, a moment later.
@@ -63,10 +53,6 @@ impl Segment {
     fn next_index(&self) -> u64 {
         self.first_index() + self.positions.len() as u64
     }
-}
-
-fn next_index(before: &Option<LogId>) -> u64 {
-    before.map_or(0, |id| id.index + 1)
 }
 
 fn file_name(first_index: u64) -> String {
@@ -300,98 +286,6 @@ fn create_dir(disk: &dyn Disk, dir: &Path) -> Result<(), QuorumError> {
         disk.sync_dir(parent).map_err(QuorumError::io("sync", parent))?;
     }
     Ok(())
-}
-
-fn header(before: &Option<LogId>) -> [u8; HEADER_LEN] {
-    let mut rest = FORMAT_VERSION.to_be_bytes().to_vec();
-    WireWriter::new(&mut rest).bool(before.is_some());
-    if let Some(id) = before {
-        entry::write_log_id(&mut rest, id);
-    }
-    rest.resize(HEADER_LEN - 8, 0);
-    let mut header = [0; HEADER_LEN];
-    header[..4].copy_from_slice(&HEADER_MAGIC);
-    header[4..8].copy_from_slice(&crc32c::crc32c(&rest).to_be_bytes());
-    header[8..].copy_from_slice(&rest);
-    header
-}
-
-/// The entry before the first, as the header says; `None` if the header is not whole.
-fn parse_header(bytes: &[u8]) -> Result<Option<Option<LogId>>, DecodeError> {
-    let Some(header) = bytes.get(..HEADER_LEN) else { return Ok(None) };
-    if header[..4] != HEADER_MAGIC || header[4..8] != crc32c::crc32c(&header[8..]).to_be_bytes() {
-        return Ok(None);
-    }
-    match u16::from_be_bytes([header[8], header[9]]) {
-        FORMAT_VERSION => WireReader::new(&header[10..]).option(entry::read_log_id).map(Some),
-        version => Err(DecodeError::UnknownVersion { kind: 0, version: u64::from(version) }),
-    }
-}
-
-fn write_frame(out: &mut Vec<u8>, append: u32, entry: &Entry) {
-    let start = out.len();
-    out.extend_from_slice(&[0; FRAME_HEADER_LEN]);
-    entry::encode(entry, out);
-    let frame = &mut out[start..];
-    let len = (frame.len() - FRAME_HEADER_LEN) as u32;
-    frame[..2].copy_from_slice(&FRAME_MAGIC);
-    frame[2..6].copy_from_slice(&len.to_be_bytes());
-    frame[10..14].copy_from_slice(&append.to_be_bytes());
-    let crc = crc32c::crc32c(&frame[10..]);
-    frame[6..10].copy_from_slice(&crc.to_be_bytes());
-}
-
-struct Frame<'a> {
-    append: u32,
-    entry: &'a [u8],
-}
-
-/// The frame at the front of `bytes`, if it is whole.
-fn parse_frame(bytes: &[u8]) -> Option<Frame<'_>> {
-    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    if bytes.get(..2)? != FRAME_MAGIC {
-        return None;
-    }
-    let (len, crc, append) = (number(2)? as usize, number(6)?, number(10)?);
-    let covered = bytes.get(10..FRAME_HEADER_LEN.checked_add(len)?)?;
-    (crc32c::crc32c(covered) == crc).then(|| Frame { append, entry: &covered[4..] })
-}
-
-struct Scanned {
-    /// The entry before the segment and its last one; `None` if the header is not whole.
-    ids: Option<(Option<LogId>, Option<LogId>)>,
-    positions: Vec<u32>,
-    /// End of the last whole frame.
-    end: u64,
-    /// Where the first frame (or the header) lies that is not whole.
-    broken_at: Option<u64>,
-}
-
-fn scan(bytes: &[u8], first_index: u64) -> Result<Scanned, DecodeError> {
-    let Some(before) = parse_header(bytes)?.filter(|before| next_index(before) == first_index) else {
-        return Ok(Scanned { ids: None, positions: Vec::new(), end: 0, broken_at: Some(0) });
-    };
-    let (mut at, mut positions, mut last) = (HEADER_LEN, Vec::new(), before);
-    while at < bytes.len() {
-        let Some(frame) = parse_frame(&bytes[at..]) else { break };
-        let id = entry::decode_log_id(frame.entry)?;
-        if id.index != next_index(&last) {
-            break;
-        }
-        positions.push(at as u32);
-        last = Some(id);
-        at += FRAME_HEADER_LEN + frame.entry.len();
-    }
-    let broken_at = (at < bytes.len()).then_some(at as u64);
-    Ok(Scanned { ids: Some((before, last)), positions, end: at as u64, broken_at })
-}
-
-/// Whether a whole frame behind `broken_at` came with a write that began after it: then that byte had been synced before.
-fn a_later_append_follows(bytes: &[u8], broken_at: u64) -> bool {
-    (broken_at as usize + 1..bytes.len())
-        .filter(|at| bytes[*at..].starts_with(&FRAME_MAGIC))
-        .filter_map(|at| Some((at, parse_frame(&bytes[at..])?)))
-        .any(|(at, frame)| u64::from(frame.append) > broken_at.max(HEADER_LEN as u64) && frame.append as usize <= at)
 }
 
 fn read_frames(segment: &Segment, range: Range<u64>, entries: &mut Vec<Entry>) -> Result<(), QuorumError> {

@@ -131,13 +131,13 @@ impl MetadataQuorum {
         }
     }
 
-    /// Starts writing a snapshot if one is due. The log is cut when it is written.
+    /// Starts writing a snapshot if one is due. The log is cut when it is written. While one is being written the next has to wait: what it
+    /// does not hold stays counted, so it is asked for again.
     pub async fn maybe_snapshot(&mut self, now: Mono) -> Result<(), QuorumError> {
         let bytes = self.unsnapshotted.load(Ordering::Relaxed);
         let due = bytes >= self.options.max_bytes_between_snapshots || self.snapshot_deadline().is_some_and(|at| at <= now);
         if bytes > 0 && due {
             self.last_snapshot = now;
-            self.unsnapshotted.store(0, Ordering::Relaxed);
             self.raft.trigger().snapshot().await.map_err(|e| QuorumError::Stopped(e.to_string()))?;
         }
         Ok(())
@@ -160,10 +160,12 @@ impl MetadataQuorum {
         }
     }
 
+    /// Stops, and lets go of the directory.
     pub async fn shutdown(self) {
         if let Err(error) = self.raft.shutdown().await {
             tracing::error!(%error, "the metadata quorum did not stop cleanly");
         }
+        self.machine.written().await;
     }
 }
 

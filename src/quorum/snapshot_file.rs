@@ -1,7 +1,9 @@
 //! Snapshots on the disk: `<index, 20 digits>.snapshot`, written aside and renamed, so a name stands for a whole file.
 //!
-//!     block   length u32 · CRC32C of the body u32 · body      numbers big-endian
-//!     body    0: version, last entry, membership, image header     1: records     2: number of records
+//! ```text
+//! block   length u32 · CRC32C of the body u32 · body      numbers big-endian
+//! body    0: version, last entry, membership, image header     1: records     2: number of records
+//! ```
 //!
 //! The first block is a header, the last one an end, everything between records: a file that was cut is noticed.
 

@@ -27,6 +27,8 @@ pub struct MetadataChange {
 #[derive(Clone)]
 pub struct StateMachine {
     state: Arc<Mutex<State>>,
+    /// Held while a snapshot is written.
+    writing: Arc<tokio::sync::Mutex<()>>,
     snapshots: SnapshotDir,
     unsnapshotted: Arc<AtomicU64>,
 }
@@ -54,7 +56,13 @@ impl StateMachine {
         };
         let meta = snapshot.as_ref().map(|(meta, _)| meta.clone()).unwrap_or_default();
         let state = State { image, last_applied: meta.last_log_id, membership: meta.last_membership, snapshot, published: None };
-        Ok(Self { state: Arc::new(Mutex::new(state)), snapshots, unsnapshotted })
+        Ok(Self { state: Arc::new(Mutex::new(state)), writing: Arc::default(), snapshots, unsnapshotted })
+    }
+
+    /// Waits until no snapshot is being written. The writer works on when raft has stopped, and must not meet the next owner of the
+    /// directory.
+    pub async fn written(&self) {
+        drop(self.writing.lock().await);
     }
 
     pub fn image(&self) -> MetadataImage {
@@ -178,9 +186,13 @@ impl RaftSnapshotBuilder<Meta> for StateMachine {
         };
         let last = last.expect("a snapshot is asked for after something was applied");
         let snapshots = self.snapshots.clone();
+        let writing = self.writing.clone().lock_owned().await;
         let write = {
             let membership = membership.clone();
-            move || snapshots.write(&last, &membership, &image)
+            move || {
+                let _writing = writing;
+                snapshots.write(&last, &membership, &image)
+            }
         };
         let failed = |e: &QuorumError| StorageIOError::write_snapshot(None, e.any());
         let file = match tokio::task::spawn_blocking(write).await {

@@ -1,6 +1,6 @@
 //! Incremental fetch sessions (KIP-227; `FetchSession.scala`): a client names its partitions once, and later only what changed. Pure.
 //!
-//! Invariants: `sessions ≤ max slots`; a session's epoch goes 1, 2, …, 2³¹−1, 1, one step a request; all topics of a session are known by
+//! Invariants: `sessions ≤ max slots`; `partitions of all of them ≤ MAX_PARTITIONS`, those of one request aside; a session's epoch goes 1, 2, …, 2³¹−1, 1, one step a request; all topics of a session are known by
 //! id, or all by name; partitions that just returned records stand behind those that did not, so that all get their turn.
 //!
 //! A request's epoch says what it wants: −1 no session (and close the one named), 0 a new session with exactly these partitions,
@@ -20,6 +20,8 @@ use crate::base::time::Mono;
 pub const INVALID_SESSION_ID: i32 = 0;
 const INITIAL_EPOCH: i32 = 0;
 const FINAL_EPOCH: i32 = -1;
+/// Partitions that all sessions together may hold; a hundred bytes each. Kafka bounds the sessions only.
+const MAX_PARTITIONS: usize = 1 << 20;
 /// A session younger than this is not evicted for a larger one (`min.incremental.fetch.session.eviction.ms`).
 const EVICTION_AFTER: Duration = Duration::from_secs(120);
 
@@ -179,12 +181,18 @@ impl FetchSessionCache {
             };
             return Ok(FetchPlan { partitions, kind });
         }
+        let held = if partitions.is_empty() { 0 } else { self.partitions() };
         let session = self.sessions.get_mut(&session_id).ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.epoch != epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
         }
         if session.uses_topic_ids != uses_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        if !partitions.is_empty() && held >= MAX_PARTITIONS {
+            // Its client begins anew, and does without a session if it must.
+            self.sessions.remove(&session_id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
         }
         session.update(partitions.clone(), &forgotten);
         if session.partitions.is_empty() {
@@ -246,6 +254,9 @@ impl FetchSessionCache {
 
     /// `FetchSessionCacheShard.tryEvict`: a stale session goes first; else the least valuable one, if the new one is worth more.
     fn make_room(&mut self, now: Mono, privileged: bool, size: usize) -> bool {
+        if !privileged && size + self.partitions() > MAX_PARTITIONS {
+            return false;
+        }
         if self.sessions.len() < self.max_slots {
             return true;
         }

@@ -1,28 +1,69 @@
 //! The bounds that all connections share: how many there may be, and how much memory their requests may hold.
 //!
-//! Invariants: `connections ≤ max.connections` and, for every address, `≤ max.connections.per.ip`; the bytes of frames larger than
+//! Invariants: no connection is admitted while there are `max.connections`, or while its address has `max.connections.per.ip`; both follow
+//! the configuration in force ([`follow`](super::listener::follow)). The bytes of frames larger than
 //! [`UNCOUNTED`] that are in memory never exceed `queued.max.request.bytes` by more than one frame.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use crate::config::def::network::NetworkConfig;
 
 /// Frames up to this size live in the buffer every active connection has anyway and are not counted.
 pub const UNCOUNTED: usize = 16 * 1024;
 
+/// How many connections there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// `max.connections`.
+    pub total: usize,
+    /// `max.connections.per.ip`.
+    pub per_ip: usize,
+    /// `max.connections.per.ip.overrides`.
+    pub overrides: HashMap<IpAddr, usize>,
+}
+
+impl Bounds {
+    /// What the configuration says. Addresses may be written as host names: waits for them to be looked up.
+    pub fn of(network: &NetworkConfig) -> Self {
+        let at_least_none = |bound: i32| usize::try_from(bound).unwrap_or(0);
+        let overrides = network.max_connections_per_ip_overrides().into_iter().filter_map(|(host, bound)| {
+            let found = || (host.as_str(), 0).to_socket_addrs().ok()?.next().map(|address| address.ip());
+            let Some(address) = host.parse().ok().or_else(found) else {
+                warn!(host, "max.connections.per.ip.overrides: this host has no address, its bound is not in force");
+                return None;
+            };
+            Some((address.to_canonical(), at_least_none(bound)))
+        });
+        Self {
+            total: at_least_none(network.max_connections),
+            per_ip: at_least_none(network.max_connections_per_ip),
+            overrides: overrides.collect(),
+        }
+    }
+}
+
 /// Counts connections; every admitted one holds an [`Admission`].
 #[derive(Debug)]
 pub struct ConnectionLimits {
-    total: Arc<Semaphore>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
-    max_per_ip: usize,
-    /// `max.connections.per.ip.overrides`.
-    overrides: HashMap<IpAddr, usize>,
+    state: Mutex<State>,
+    /// Told when there may be room in the total again.
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    bounds: Bounds,
+    total: usize,
+    per_ip: HashMap<IpAddr, usize>,
 }
 
 /// The right of one connection to exist; given back on drop.
@@ -30,47 +71,66 @@ pub struct ConnectionLimits {
 pub struct Admission {
     limits: Arc<ConnectionLimits>,
     ip: IpAddr,
-    _total: OwnedSemaphorePermit,
 }
 
 impl ConnectionLimits {
-    pub fn new(max: usize, max_per_ip: usize, overrides: HashMap<IpAddr, usize>) -> Arc<Self> {
-        let total = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { total, per_ip: Mutex::default(), max_per_ip, overrides })
+    pub fn new(bounds: Bounds) -> Arc<Self> {
+        let state = State { bounds, total: 0, per_ip: HashMap::new() };
+        Arc::new(Self { state: Mutex::new(state), room: Notify::new() })
     }
 
-    /// Waits for room in the total before the next connection is accepted, as Kafka's acceptor does (KIP-402).
-    pub async fn room(&self) -> OwnedSemaphorePermit {
-        self.total.clone().acquire_owned().await.expect("the semaphore is never closed")
+    /// Other bounds from now on. Connections that are too many by them live on; new ones wait, or are refused.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.state.lock().bounds = bounds;
+        self.room.notify_waiters();
     }
 
-    /// Admits a connection from `ip`, or refuses it when that address has as many as it may.
-    pub fn admit(self: &Arc<Self>, ip: IpAddr, total: OwnedSemaphorePermit) -> Option<Admission> {
+    /// Admits a connection from `ip`: waits for room in the total, as Kafka's acceptor does (KIP-402); `None` if that address has as many
+    /// as it may.
+    pub async fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Admission> {
         let ip = ip.to_canonical();
-        let limit = self.overrides.get(&ip).copied().unwrap_or(self.max_per_ip);
-        let mut per_ip = self.per_ip.lock();
-        let count = per_ip.entry(ip).or_default();
-        if *count >= limit {
-            if *count == 0 {
-                per_ip.remove(&ip);
+        loop {
+            // Listening begins before looking, so that room made in between is not missed.
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            {
+                let mut state = self.state.lock();
+                if state.total < state.bounds.total {
+                    return state.enter(ip).then(|| Admission { limits: self.clone(), ip });
+                }
             }
-            return None;
+            room.await;
         }
-        *count += 1;
-        drop(per_ip);
-        Some(Admission { limits: self.clone(), ip, _total: total })
+    }
+}
+
+impl State {
+    fn enter(&mut self, ip: IpAddr) -> bool {
+        let bound = self.bounds.overrides.get(&ip).copied().unwrap_or(self.bounds.per_ip);
+        let present = self.per_ip.get(&ip).copied().unwrap_or(0);
+        if present >= bound {
+            return false;
+        }
+        self.per_ip.insert(ip, present + 1);
+        self.total += 1;
+        true
+    }
+
+    fn leave(&mut self, ip: IpAddr) {
+        self.total -= 1;
+        if let Some(present) = self.per_ip.get_mut(&ip) {
+            *present -= 1;
+            if *present == 0 {
+                self.per_ip.remove(&ip);
+            }
+        }
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut per_ip = self.limits.per_ip.lock();
-        if let Some(count) = per_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                per_ip.remove(&self.ip);
-            }
-        }
+        self.limits.state.lock().leave(self.ip);
+        self.limits.room.notify_waiters();
     }
 }
 
@@ -140,29 +200,60 @@ impl Drop for Reserved {
 mod tests {
     use super::*;
 
+    fn bounds(total: usize, per_ip: usize, overrides: &[(&str, usize)]) -> Bounds {
+        let overrides = overrides.iter().map(|(ip, bound)| (ip.parse().unwrap(), *bound)).collect();
+        Bounds { total, per_ip, overrides }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[tokio::test]
     async fn an_address_gets_its_share_and_no_more() {
-        let special: IpAddr = "10.0.0.9".parse().unwrap();
-        let limits = ConnectionLimits::new(10, 2, HashMap::from([(special, 1)]));
-        let ip: IpAddr = "10.0.0.1".parse().unwrap();
-        let first = limits.admit(ip, limits.room().await).unwrap();
-        let _second = limits.admit("::ffff:10.0.0.1".parse().unwrap(), limits.room().await).unwrap();
-        assert!(limits.admit(ip, limits.room().await).is_none());
-        let _other = limits.admit(special, limits.room().await).unwrap();
-        assert!(limits.admit(special, limits.room().await).is_none());
+        let limits = ConnectionLimits::new(bounds(10, 2, &[("10.0.0.9", 1)]));
+        let first = limits.admit(ip("10.0.0.1")).await.unwrap();
+        let _second = limits.admit(ip("::ffff:10.0.0.1")).await.unwrap();
+        assert!(limits.admit(ip("10.0.0.1")).await.is_none());
+        let _other = limits.admit(ip("10.0.0.9")).await.unwrap();
+        assert!(limits.admit(ip("10.0.0.9")).await.is_none());
         drop(first);
-        assert!(limits.admit(ip, limits.room().await).is_some());
+        assert!(limits.admit(ip("10.0.0.1")).await.is_some());
     }
 
     #[tokio::test]
     async fn the_total_makes_the_acceptor_wait() {
-        let limits = ConnectionLimits::new(1, 10, HashMap::new());
-        let only = limits.admit("10.0.0.1".parse().unwrap(), limits.room().await).unwrap();
-        let waiting = limits.room();
-        tokio::pin!(waiting);
+        let limits = ConnectionLimits::new(bounds(1, 10, &[]));
+        let only = limits.admit(ip("10.0.0.1")).await.unwrap();
+        let mut waiting = Box::pin(limits.admit(ip("10.0.0.2")));
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(only);
-        assert!(futures_util::poll!(&mut waiting).is_ready());
+        let second = waiting.await.unwrap();
+        assert!(futures_util::poll!(Box::pin(limits.admit(ip("10.0.0.3")))).is_pending());
+        drop(second);
+        assert!(limits.state.lock().per_ip.is_empty());
+    }
+
+    #[tokio::test]
+    async fn other_bounds_hold_at_once() {
+        let limits = ConnectionLimits::new(bounds(1, 1, &[]));
+        let _first = limits.admit(ip("10.0.0.1")).await.unwrap();
+        let mut waiting = Box::pin(limits.admit(ip("10.0.0.2")));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        limits.set_bounds(bounds(3, 1, &[("10.0.0.1", 2)]));
+        let _second = waiting.await.unwrap();
+        let _third = limits.admit(ip("10.0.0.1")).await.unwrap();
+        limits.set_bounds(bounds(1, 5, &[]));
+        assert!(futures_util::poll!(Box::pin(limits.admit(ip("10.0.0.3")))).is_pending());
+    }
+
+    #[test]
+    fn bounds_are_read_from_the_configuration() {
+        let mut network = crate::config::BrokerConfig::default().network;
+        network.max_connections = 7;
+        network.max_connections_per_ip_overrides = "127.0.0.1:3,10.0.0.9:0".into();
+        let all = i32::MAX as usize;
+        assert_eq!(Bounds::of(&network), bounds(7, all, &[("127.0.0.1", 3), ("10.0.0.9", 0)]));
     }
 
     #[test]

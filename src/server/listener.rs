@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::connection::{Closed, Connection};
-use super::limits::{ConnectionLimits, RequestMemory};
+use super::limits::{Bounds, ConnectionLimits, RequestMemory};
 use crate::api::session::Session;
 use crate::broker::Broker;
 use crate::metrics::{Ended, ListenerMetrics};
@@ -32,6 +32,22 @@ pub struct Shared {
     pub idle_after: Duration,
     pub connections: TaskTracker,
     pub stop: CancellationToken,
+}
+
+/// Keeps the bounds on connections as the configuration in force has them, until the broker stops.
+pub async fn follow(limits: Arc<ConnectionLimits>, broker: Arc<Broker>, stop: CancellationToken) {
+    let mut changes = broker.effective.changes();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        let config = broker.effective.config().clone();
+        // Host names are looked up, which may take its time.
+        if let Ok(bounds) = tokio::task::spawn_blocking(move || Bounds::of(&config.network)).await {
+            limits.set_bounds(bounds);
+        }
+    }
 }
 
 pub struct Listener {
@@ -66,10 +82,6 @@ impl Listener {
     pub async fn serve(self, shared: Shared) {
         let metrics = shared.broker.metrics.listener(&self.name);
         loop {
-            let room = tokio::select! {
-                () = shared.stop.cancelled() => return,
-                room = shared.limits.room() => room,
-            };
             let accepted = tokio::select! {
                 () = shared.stop.cancelled() => return,
                 accepted = self.socket.accept() => accepted,
@@ -77,7 +89,11 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     metrics.accepted();
-                    match shared.limits.admit(peer.ip(), room) {
+                    let admission = tokio::select! {
+                        () = shared.stop.cancelled() => return,
+                        admission = shared.limits.admit(peer.ip()) => admission,
+                    };
+                    match admission {
                         Some(admission) => self.start(stream, peer, admission, &shared, metrics.clone()),
                         None => {
                             metrics.closed(Ended::TooMany);

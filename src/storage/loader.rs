@@ -121,7 +121,7 @@ impl Loader<'_> {
 
         let (log_end, recovery_point, loss) = if self.last_stop == LastStop::Clean {
             let end = self.end_of_closed(&segments, checkpoints)?;
-            let expiration = self.settings.producer_id_expiration_ms;
+            let expiration = self.settings.producer_id_expiration_ms();
             producers.truncate_and_reload(&**disk, &dir, (log_start, end), self.now, expiration)?;
             if producers.map_end_offset() < end {
                 replay_producers(&mut producers, &segments, log_start, end)?;
@@ -322,7 +322,7 @@ impl Verification<'_> {
     ) -> Result<(Offset, Option<Loss>), FileError> {
         let recovery_point = self.doubt_indexes(segments)?;
         let (disk, dir) = (self.home.disk(), self.home.dir());
-        let expiration = self.loader.settings.producer_id_expiration_ms;
+        let expiration = self.loader.settings.producer_id_expiration_ms();
         producers.truncate_and_reload(&**disk, &dir, (self.log_start, recovery_point), self.loader.now, expiration)?;
         if producers.map_end_offset() < recovery_point {
             replay_producers(producers, segments, self.log_start, recovery_point)?;

@@ -26,7 +26,7 @@ impl Victim {
     }
 
     pub fn launch(launch: Launch) -> Self {
-        let broker = launch.start();
+        let broker = launch.in_memory().start();
         let mut victim = Self { broker, before: 0, before_with_files: 0, written: 0 };
         Client::connect(victim.address()).make_topic("ordinary");
         for _ in 0..3 {
@@ -71,6 +71,13 @@ impl Victim {
     pub fn goes_on_after(mut self, end: i64) {
         self.written = end;
         self.goes_on();
+    }
+
+    /// As [`goes_on`](Self::goes_on), where something of the attack is rightly kept.
+    pub fn serves_and_stops(mut self) {
+        self.written = Client::connect(self.address()).try_fetch("ordinary", 0, 0, 1000).expect("it is there").high_watermark;
+        self.serves();
+        self.broker.stop();
     }
 
     /// The end of every row: the broker serves, and has given back what the attack took.

@@ -67,7 +67,7 @@ impl Visit for Bombs<'_> {
 
 #[test]
 fn counts_that_lie_cost_the_broker_nothing_in_any_version_of_any_api() {
-    let victim = Victim::start(&["auto.create.topics.enable=false"]);
+    let victim = Victim::start(&[]);
     visit_every_request(&mut Bombs { victim: &victim, random: Random(7) });
     victim.never_held_more_than(0);
     victim.goes_on();
@@ -110,6 +110,32 @@ fn a_name_that_is_repeated_is_answered_once() {
     assert_eq!(response.topics[0].partitions.len(), 1);
     victim.never_held_more_than(100 << 20);
     victim.goes_on();
+}
+
+/// Metadata that names thousands of topics which do not exist is answered in a time that grows with their number, not with its square.
+#[test]
+fn names_that_nobody_knows_are_answered_in_time() {
+    let victim = Victim::start(&[]);
+    let unknown = |n| MetadataRequestTopic::default().with_name(Some(topic_name(&format!("unknown-{n}"))));
+    let request = MetadataRequest::default().with_topics(Some((0..100_000).map(unknown).collect()));
+    let request = request.with_allow_auto_topic_creation(true);
+    let response = Client::connect(victim.address()).call(9, &request);
+    assert_eq!(response.topics.len(), 100_000);
+    assert!(response.topics.iter().all(|topic| topic.error_code != 0), "more than one request may create");
+    victim.never_held_more_than(200 << 20);
+    victim.goes_on();
+}
+
+/// Sessions keep what a client asked for, so what all of them keep is bounded, and clients beyond it get no session.
+#[test]
+fn fetch_sessions_hold_a_bounded_number_of_partitions() {
+    let victim = Victim::start(&[]);
+    let mut request = fetch_request("nowhere", 0, 0, 1000).with_session_id(0).with_session_epoch(0);
+    let partition = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions = (0..MAX_ELEMENTS as i32 - 1).map(|n| partition.clone().with_partition(n)).collect();
+    let sessions: Vec<bool> = (0..6).map(|_| Client::connect(victim.address()).call(11, &request).session_id != 0).collect();
+    assert_eq!(sessions, [true, true, true, true, false, false]);
+    victim.serves_and_stops();
 }
 
 fn join(group: &str) -> JoinGroupRequest {

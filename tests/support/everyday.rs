@@ -1,14 +1,16 @@
 //! What clients do all day, in one call each: find a topic, write to it, read from it, commit offsets.
 
 use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    BrokerId, FetchRequest, FindCoordinatorRequest, GroupId, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest,
-    ProduceRequest, TopicName,
+    BrokerId, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, FetchRequest, FindCoordinatorRequest, GroupId,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use klamm::base::ErrorCode;
@@ -71,6 +73,35 @@ impl Client {
         let response = self.call(9, &request);
         assert_eq!(error(response.topics[0].error_code), None, "{name} cannot be made");
         response.topics[0].partitions.len()
+    }
+
+    /// Makes a topic of one partition with a configuration of its own.
+    pub fn create_topic(&mut self, name: &str, configs: &[(&str, &str)]) {
+        let configs =
+            configs.iter().map(|(key, value)| CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value))));
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(1)
+            .with_replication_factor(1)
+            .with_configs(configs.collect());
+        let response = self.call(5, &CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000));
+        let created = &response.topics[0];
+        assert_eq!(error(created.error_code), None, "{name}: {:?}", created.error_message);
+    }
+
+    /// Deletes a topic.
+    pub fn delete_topic(&mut self, name: &str) -> Option<ErrorCode> {
+        let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(30_000);
+        error(self.call(4, &request).responses[0].error_code)
+    }
+
+    /// Gives up the records of partition 0 before an offset; the first that is left.
+    pub fn delete_records(&mut self, topic: &str, before: i64) -> Result<i64, ErrorCode> {
+        let partition = DeleteRecordsPartition::default().with_offset(before);
+        let topic = DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(vec![partition]);
+        let response = self.call(1, &DeleteRecordsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000));
+        let partition = &response.topics[0].partitions[0];
+        error(partition.error_code).map_or(Ok(partition.low_watermark), Err)
     }
 
     /// Writes a batch; the offset of its first record.

@@ -21,6 +21,7 @@ pub struct Launch {
     settings: Vec<String>,
     data: Vec<PathBuf>,
     descriptors: Option<u32>,
+    in_memory: bool,
 }
 
 impl Launch {
@@ -35,6 +36,12 @@ impl Launch {
         self
     }
 
+    /// With data that does not touch a disk, for tests that are about something else: others may keep the disk busy.
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
+        self
+    }
+
     /// With no more than this many open files and sockets.
     pub fn descriptors(mut self, limit: u32) -> Self {
         self.descriptors = Some(limit);
@@ -43,7 +50,11 @@ impl Launch {
 
     /// Starts it on a free port; it serves when this returns.
     pub fn start(self) -> BrokerProcess {
-        let own = self.data.is_empty().then(|| tempfile::tempdir().expect("a temporary directory"));
+        let memory = Path::new("/dev/shm");
+        let own = self.data.is_empty().then(|| match self.in_memory && memory.is_dir() {
+            true => tempfile::tempdir_in(memory).expect("a temporary directory in memory"),
+            false => tempfile::tempdir().expect("a temporary directory"),
+        });
         let data = own.as_ref().map_or_else(|| self.data.clone(), |dir| vec![dir.path().to_owned()]);
         let launch = Launch { data, ..self };
         let mut broker = BrokerProcess { address: ([127, 0, 0, 1], 0).into(), launch, running: None, _own: own };

@@ -7,6 +7,7 @@
 //! A named topic that does not exist is created, where `auto.create.topics.enable` and the client allow it. The answer waits for that,
 //! so the client finds its topic at once, where Kafka lets it ask again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -14,6 +15,7 @@ use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, Metada
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::distinct::distinct;
 use crate::api::partition_view::{PartitionView, ids};
 use crate::api::reply::Reply;
 use crate::api::session::{Context, Session};
@@ -36,7 +38,8 @@ pub fn handle(cx: &Context, request: MetadataRequest) -> Reply<MetadataResponse>
         None => true,
         Some(topics) => version == 0 && topics.is_empty(),
     };
-    let topics = request.topics.unwrap_or_default();
+    // A set in Kafka, too.
+    let topics = distinct(request.topics.unwrap_or_default(), |t| (t.topic_id, t.name.clone()));
     if version < 12 && topics.iter().any(|t| t.name.is_none() || !t.topic_id.is_nil()) {
         return Reply::Now(invalid_request(version, &topics));
     }
@@ -51,11 +54,11 @@ pub fn handle(cx: &Context, request: MetadataRequest) -> Reply<MetadataResponse>
     let may_create = !all && (version < 4 || request.allow_auto_topic_creation) && broker.config().log.auto_create_topics_enable;
     let missing = if may_create { answer.missing(&broker.metadata.image()) } else { Vec::new() };
     if missing.is_empty() {
-        return Reply::Now(answer.build(cx.session, &[]));
+        return Reply::Now(answer.build(cx.session, &HashMap::new()));
     }
     let session = cx.session.clone();
     Reply::alone(async move {
-        let failed = session.broker.create_missing_topics(missing).await;
+        let failed = session.broker.create_missing_topics(missing).await.into_iter().collect();
         answer.build(&session, &failed)
     })
 }
@@ -88,7 +91,7 @@ impl Answer {
     }
 
     /// `failed` names topics that could not be created, and why.
-    fn build(&self, session: &Session, failed: &[(Arc<str>, ErrorCode)]) -> MetadataResponse {
+    fn build(&self, session: &Session, failed: &HashMap<Arc<str>, ErrorCode>) -> MetadataResponse {
         let image = session.broker.metadata.image();
         let alive = session.broker.endpoints.alive(&image, &session.listener, session.local);
         let brokers = alive.into_iter().map(|broker| {
@@ -117,7 +120,7 @@ impl Answer {
         session: &Session,
         image: &MetadataImage,
         asked: &MetadataRequestTopic,
-        failed: &[(Arc<str>, ErrorCode)],
+        failed: &HashMap<Arc<str>, ErrorCode>,
     ) -> MetadataResponseTopic {
         if !asked.topic_id.is_nil() {
             return match image.topic_by_id(asked.topic_id) {
@@ -129,9 +132,9 @@ impl Answer {
         if let Some(topic) = image.topic(&name) {
             return self.topic(session, image, topic);
         }
-        let code = match (validate_topic_name(&name), failed.iter().find(|(n, _)| **n == **name)) {
+        let code = match (validate_topic_name(&name), failed.get(name.as_str())) {
             (Err(_), _) => ErrorCode::InvalidTopicException,
-            (_, Some((_, code))) => *code,
+            (_, Some(code)) => *code,
             _ => ErrorCode::UnknownTopicOrPartition,
         };
         self.refused(code, Some(name), TopicId::nil())

@@ -12,6 +12,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::broker_logger;
+use crate::api::distinct::distinct;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
@@ -31,7 +32,8 @@ pub fn handle(cx: &Context, request: DescribeConfigsRequest) -> Reply<DescribeCo
         Detail { version: cx.version(), synonyms: request.include_synonyms, documentation: request.include_documentation };
     // One resource of a type that nobody knows spoils the whole request.
     let malformed = request.resources.iter().any(|r| ResourceType::from_code(r.resource_type).is_none());
-    let results = request.resources.iter().map(|asked| {
+    let resources = distinct(request.resources, |r| (r.resource_type, r.resource_name.clone()));
+    let results = resources.iter().map(|asked| {
         let described = match ResourceType::from_code(asked.resource_type) {
             _ if malformed => Err(ApiError::new(ErrorCode::InvalidRequest, MALFORMED)),
             Some(ResourceType::BrokerLogger) => broker_logger::describe(cx.broker(), &asked.resource_name, wanted(asked)),

@@ -11,8 +11,9 @@ use crate::api::session::Context;
 use crate::base::ErrorCode;
 use crate::metadata::{MetadataImage, ResourceType};
 
-/// What is listed if nothing is said; nothing is listed twice.
-const ALL: [ResourceType; 4] = [ResourceType::Topic, ResourceType::Broker, ResourceType::ClientMetrics, ResourceType::Group];
+/// What is listed if nothing is said, in this order.
+const ALL: [ResourceType; 5] =
+    [ResourceType::Topic, ResourceType::Broker, ResourceType::BrokerLogger, ResourceType::ClientMetrics, ResourceType::Group];
 
 pub fn handle(cx: &Context, request: ListConfigResourcesRequest) -> Reply<ListConfigResourcesResponse> {
     let wanted = match (cx.version(), &request.resource_types[..]) {
@@ -41,7 +42,11 @@ fn names(image: &MetadataImage, kind: ResourceType) -> Vec<String> {
     match kind {
         ResourceType::Topic => image.topics().iter().map(|topic| topic.name.to_string()).collect(),
         ResourceType::Broker => image.brokers().values().filter(|b| !b.fenced).map(|b| b.id.to_string()).collect(),
+        // Log levels are set where the broker is started.
+        ResourceType::BrokerLogger => Vec::new(),
         // Of groups and subscriptions only those are there that something is set on.
-        _ => image.configs().of_type(kind).map(|(name, _)| name.to_string()).collect(),
+        ResourceType::ClientMetrics | ResourceType::Group => {
+            image.configs().of_type(kind).map(|(name, _)| name.to_string()).collect()
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! DescribeProducers: v0. The producers that partitions remember (KIP-664).
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, ProducerId};
@@ -13,12 +15,14 @@ use crate::replica::manager::ReplicaManager;
 use crate::storage::producer_state::ProducerStateEntry;
 
 pub fn handle(cx: &Context, request: DescribeProducersRequest) -> Reply<DescribeProducersResponse> {
-    let topics = request.topics.iter().map(|topic| describe_topic(&cx.broker().replicas, topic));
+    let mut told = HashSet::new();
+    let topics = request.topics.iter().map(|topic| describe_topic(&cx.broker().replicas, topic, &mut told));
     Reply::Now(DescribeProducersResponse::default().with_topics(topics.collect()))
 }
 
-fn describe_topic(replicas: &ReplicaManager, topic: &TopicRequest) -> TopicResponse {
-    let partitions = topic.partition_indexes.iter().map(|index| {
+/// `told` are the partitions that are answered already: few bytes could ask for many producers again and again.
+fn describe_topic<'a>(replicas: &ReplicaManager, topic: &'a TopicRequest, told: &mut HashSet<(&'a str, i32)>) -> TopicResponse {
+    let partitions = topic.partition_indexes.iter().filter(|index| told.insert((&**topic.name, **index))).map(|index| {
         let response = PartitionResponse::default().with_partition_index(*index);
         let producers = match validate_topic_name(&topic.name) {
             Err(error) => Err(error.code),

@@ -158,6 +158,8 @@ fn refuse(response: &mut PartitionProduceResponse, code: ErrorCode, refusal: Opt
     response.log_start_offset = -1;
     let Some(refusal) = refusal else { return };
     let text = |message: std::borrow::Cow<'static, str>| Some(StrBytes::from_string(message.into_owned()));
+    // Kafka says more than the code only where it names records (`RecordValidationException`).
+    let names_records = !refusal.record_errors.is_empty();
     response.record_errors = refusal
         .record_errors
         .into_iter()
@@ -165,7 +167,7 @@ fn refuse(response: &mut PartitionProduceResponse, code: ErrorCode, refusal: Opt
             BatchIndexAndErrorMessage::default().with_batch_index(e.batch_index).with_batch_index_error_message(text(e.message))
         })
         .collect();
-    response.error_message = text(refusal.message).filter(|t| !t.is_empty());
+    response.error_message = text(refusal.message).filter(|t| names_records && !t.is_empty());
 }
 
 /// Tells clients that came to the wrong broker where the leader is, which saves them a Metadata request (KIP-951).

@@ -5,6 +5,7 @@
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::distinct::distinct;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 
@@ -14,7 +15,7 @@ const ALL_GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 pub fn handle(cx: &Context, request: DescribeGroupsRequest) -> Reply<DescribeGroupsResponse> {
     let version = cx.version();
     let operations = version >= 3 && request.include_authorized_operations;
-    let groups: Vec<StrBytes> = request.groups.into_iter().map(|group| group.0).collect();
+    let groups: Vec<StrBytes> = distinct(request.groups, |group| group.clone()).into_iter().map(|group| group.0).collect();
     let answer = cx.broker().groups.describe_groups(version, groups);
     Reply::later(async move {
         let mut groups = answer.await;

@@ -3,6 +3,8 @@
 //! v2 null topics mean all, top-level error · v5 leader epochs (KIP-320) · v6 flexible · v7 require stable (KIP-447) · v8 several groups
 //! (KIP-709) · v9 member epochs (KIP-848) · v10 topic ids (KIP-516). What was never committed is offset −1 without an error.
 
+use std::collections::HashSet;
+
 use futures_util::future::join_all;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::{
@@ -12,6 +14,7 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::distinct::distinct;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
@@ -24,7 +27,11 @@ pub fn handle(cx: &Context, request: OffsetFetchRequest) -> Reply<OffsetFetchRes
     let version = cx.version();
     let broker = cx.broker();
     let require_stable = request.require_stable;
-    let groups = if version >= GROUPS_SINCE { request.groups } else { vec![single_group(request)] };
+    let mut groups = match version {
+        GROUPS_SINCE.. => distinct(request.groups, |group| group.group_id.clone()),
+        _ => vec![single_group(request)],
+    };
+    groups.iter_mut().for_each(name_once);
     let image = broker.metadata.image();
     let mut refused = Vec::with_capacity(groups.len());
     let mut answers = Vec::with_capacity(groups.len());
@@ -52,6 +59,14 @@ pub fn handle(cx: &Context, request: OffsetFetchRequest) -> Reply<OffsetFetchRes
         }
         OffsetFetchResponse::default().with_groups(groups)
     })
+}
+
+/// Takes out partitions that are named again.
+fn name_once(group: &mut OffsetFetchRequestGroup) {
+    let mut seen = HashSet::new();
+    for topic in group.topics.iter_mut().flatten() {
+        topic.partition_indexes.retain(|index| seen.insert((topic.topic_id, topic.name.clone(), *index)));
+    }
 }
 
 /// Gives topics that are named by id their names; those that are unknown are taken out, and answered with an error.

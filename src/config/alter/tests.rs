@@ -1,3 +1,5 @@
+//! Cases of `alter`.
+
 use super::*;
 
 fn overrides(pairs: &[(&str, &str)]) -> Overrides {

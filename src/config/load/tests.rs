@@ -1,3 +1,5 @@
+//! Cases of `load`.
+
 use proptest::prelude::*;
 
 use super::*;

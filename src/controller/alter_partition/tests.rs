@@ -1,3 +1,5 @@
+//! Outcomes of AlterPartition: refusals in order, and the state after each change.
+
 use kafka_protocol::messages::alter_partition_request::TopicData;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What heartbeats and their absence do to brokers and partitions.
+
 use std::time::Duration;
 
 use super::*;

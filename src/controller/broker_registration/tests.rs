@@ -1,3 +1,5 @@
+//! Who is taken in as a broker, and what becomes of what its last incarnation held.
+
 use super::*;
 use crate::controller::testing::{World, registration};
 use crate::metadata::METADATA_VERSION;

@@ -1,3 +1,5 @@
+//! Outcomes of both ways to alter configurations.
+
 use kafka_protocol::messages::alter_configs_request::{
     AlterConfigsResource as ReplaceResource, AlterableConfig as ReplaceConfig,
 };

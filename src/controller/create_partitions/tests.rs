@@ -1,3 +1,5 @@
+//! Outcomes of CreatePartitions.
+
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsAssignment;
 
 use super::*;

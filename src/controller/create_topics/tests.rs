@@ -1,3 +1,5 @@
+//! Outcomes of CreateTopics, with Kafka's codes and messages.
+
 use super::*;
 use crate::controller::testing::{World, assignment, config, told, topic};
 use crate::metadata::ResourceType;
@@ -37,7 +39,7 @@ fn outcomes_are_kafkas() {
         (topic("t").with_replication_factor(3), "0".into()),
         (
             topic("t").with_replication_factor(4),
-            format!("38: {unable} 4 time(s): The target replication factor of 4 cannot be reached because only 3 broker(s) are registered."),
+            format!("38: {unable} 4 time(s): The target replication factor of 4 cannot be reached because only 3 broker(s) are registered or some brokers have all their log directories cordoned."),
         ),
         (topic("t").with_configs(vec![config("retention.ms", Some("5"))]), "0".into()),
         (topic("t").with_configs(vec![config("cleanup.policy", None)]), "40: Null value not supported for topic configs: cleanup.policy".into()),

@@ -1,3 +1,5 @@
+//! Outcomes of DeleteTopics, by name and by id.
+
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 
 use super::*;

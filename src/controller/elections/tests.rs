@@ -1,3 +1,5 @@
+//! Outcomes of ElectLeaders, and elections nobody asked for.
+
 use super::*;
 use crate::base::time::Mono;
 use crate::controller::configs::UNCLEAN_LEADER_ELECTION;

@@ -1,3 +1,5 @@
+//! Outcomes of UpdateFeatures, and what a switch of ELR entails.
+
 use super::*;
 use crate::controller::testing::{World, text, told};
 

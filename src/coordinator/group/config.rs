@@ -11,6 +11,9 @@ pub struct GroupConfig {
     pub initial_rebalance_delay_ms: i32,
     /// `group.max.size`: members of one classic group.
     pub max_size: usize,
+    /// Bytes of all that one member says of itself: `message.max.bytes`, as the group is stored in one record. Kafka finds out when it is too
+    /// late, and keeps the member until then.
+    pub member_metadata_max: usize,
     /// `offset.metadata.max.bytes`, in characters as Java counts them.
     pub offset_metadata_max: usize,
     /// `offsets.retention.minutes`, in milliseconds.
@@ -38,6 +41,7 @@ impl Default for GroupConfig {
             max_session_timeout_ms: 1_800_000,
             initial_rebalance_delay_ms: 3_000,
             max_size: i32::MAX as usize,
+            member_metadata_max: 1_048_588,
             offset_metadata_max: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             offsets_retention_check_interval_ms: 600_000,

@@ -52,6 +52,7 @@ impl<'a> Walk<'a> {
             }
             Kind::Numbers(size) => {
                 let count = self.count(nullable, size)?;
+                self.spend(count, 0)?;
                 self.skip_counted(count * size)
             }
             Kind::Strings => {

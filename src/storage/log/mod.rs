@@ -18,7 +18,7 @@ mod truncate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::checkpoint::FileError;
 use super::directory::{LogDirectory, LogHome, is_no_space};
@@ -38,17 +38,23 @@ pub use list_offsets::{TimestampAndOffset, TimestampSearch};
 pub use read::{Fetched, ReadPlan};
 
 /// Settings of the broker, the same for all its logs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LogSettings {
-    /// `producer.id.expiration.ms`.
-    pub producer_id_expiration_ms: i64,
+    /// `producer.id.expiration.ms`, which may change while the logs are open.
+    pub producer_id_expiration_ms: AtomicI64,
     /// `transaction.partition.verification.enable`.
     pub transaction_verification: bool,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { producer_id_expiration_ms: 86_400_000, transaction_verification: true }
+        Self { producer_id_expiration_ms: AtomicI64::new(86_400_000), transaction_verification: true }
+    }
+}
+
+impl LogSettings {
+    pub fn producer_id_expiration_ms(&self) -> i64 {
+        self.producer_id_expiration_ms.load(Ordering::Relaxed)
     }
 }
 
@@ -287,7 +293,7 @@ impl Log {
 
     /// Forgets producers that were idle for too long.
     pub fn remove_expired_producers(&mut self, now: TimestampMs) {
-        self.producers.remove_expired(now, self.settings.producer_id_expiration_ms);
+        self.producers.remove_expired(now, self.settings.producer_id_expiration_ms());
     }
 
     // ---- Segments ----

@@ -110,7 +110,7 @@ impl Log {
     fn rebuild_producers(&mut self, end: Offset, now: TimestampMs) -> Result<(), LogError> {
         let (disk, dir) = (self.home().disk().clone(), self.dir());
         let start = self.log_start_offset();
-        let expiration = self.settings.producer_id_expiration_ms;
+        let expiration = self.settings.producer_id_expiration_ms();
         let reloaded = self.producers.truncate_and_reload(&*disk, &dir, (start, end), now, expiration);
         reloaded.map_err(|error| self.error(error))?;
         let replayed = recovery::replay_producers(&mut self.producers, &self.segments, start, end);

@@ -51,7 +51,7 @@ pub struct LogManagerConfig {
     pub threads_per_dir: usize,
     /// How many files may be open for logs; see [`FileCache::capacity_of_process`].
     pub open_files: usize,
-    pub settings: LogSettings,
+    pub settings: Arc<LogSettings>,
 }
 
 /// Everything there was.
@@ -106,12 +106,11 @@ impl LogManager {
     ) -> Result<Opened, OpenError> {
         let claim = dirs::claim(&disk, &config)?;
         let cache = FileCache::new(disk, config.open_files);
-        let settings = Arc::new(config.settings.clone());
         let mut manager = LogManager {
             cluster_id: claim.cluster_id,
             boot_id: config.boot_id.clone(),
             threads_per_dir: config.threads_per_dir.max(1),
-            settings,
+            settings: config.settings.clone(),
             dirs: Vec::new(),
             logs: Mutex::default(),
             deletions: AtomicU64::new(0),
@@ -194,6 +193,11 @@ impl LogManager {
     /// The cluster that the log directories belong to.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// The settings that all logs share.
+    pub fn settings(&self) -> &LogSettings {
+        &self.settings
     }
 
     /// The log directories that were usable at start.

@@ -15,7 +15,7 @@ fn config(dirs: &[&str]) -> LogManagerConfig {
         boot_id: "boot-1".into(),
         threads_per_dir: 2,
         open_files: 100,
-        settings: LogSettings::default(),
+        settings: Arc::default(),
     }
 }
 

@@ -14,13 +14,16 @@ from pathlib import Path
 START_SECONDS = 90
 STOP_SECONDS = 60
 
-# One host, so no topic of the broker's own can have three replicas; groups need not wait for members to gather;
-# members of the newer groups hear of a change as soon as those of the classic ones, whose heartbeat the client sets.
+# Groups need not wait for members to gather; members of the newer groups hear of a change as soon as those of the classic
+# ones, whose heartbeat the client sets. All else is as it comes.
 SETTINGS = {
     "group.consumer.heartbeat.interval.ms": 500,
     "group.consumer.min.heartbeat.interval.ms": 500,
     "group.initial.rebalance.delay.ms": 0,
     "log.cleaner.backoff.ms": 1000,
+}
+# One host: no topic of the broker's own can have three replicas.
+KAFKA_SETTINGS = {
     "offsets.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.replication.factor": 1,
@@ -101,7 +104,8 @@ class Klamm(Broker):
         self.binary = binary
 
     def command(self) -> list:
-        return [str(self.binary), "serve", "--listen", self.bootstrap, "--data", str(self.data)]
+        settings = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+        return [str(self.binary), "serve", "--listen", self.bootstrap, "--data", str(self.data), *settings]
 
 
 class Kafka(Broker):
@@ -131,6 +135,7 @@ class Kafka(Broker):
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             **SETTINGS,
+            **KAFKA_SETTINGS,
         }
         return "".join(f"{key}={value}\n" for key, value in settings.items())
 

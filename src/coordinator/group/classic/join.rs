@@ -73,6 +73,9 @@ pub fn refuse_join(request: &JoinGroupRequest, client: &Client, config: &GroupCo
     if request.session_timeout_ms < config.min_session_timeout_ms || request.session_timeout_ms > config.max_session_timeout_ms {
         return Some(ErrorCode::InvalidSessionTimeout);
     }
+    if request.protocols.iter().map(|protocol| protocol.metadata.len()).sum::<usize>() > config.member_metadata_max {
+        return Some(ErrorCode::InvalidRequest);
+    }
     // Records cannot hold longer ones; a member id is one of these and 37 characters more.
     let texts = [Some(&request.group_id.0), request.group_instance_id.as_ref(), Some(&request.protocol_type), Some(&client.id)];
     let texts = texts.into_iter().flatten().chain(request.protocols.iter().map(|protocol| &protocol.name));

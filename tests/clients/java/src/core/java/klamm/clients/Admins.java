@@ -48,7 +48,7 @@ final class Admins {
         suite.promise("admin-log-dirs", Admins::logDirs);
         suite.promise("admin-features", Admins::features);
         suite.promise("admin-elect-leaders", Admins::electLeaders);
-        suite.promise("admin-reassignments", Admins::reassignments);
+        suite.needs("reassignments", "admin-reassignments", Admins::reassignments);
     }
 
     static <T> T get(KafkaFuture<T> future) throws Exception {
