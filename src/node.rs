@@ -155,6 +155,7 @@ impl Node {
             id,
             clock: clock.clone(),
             metrics: metrics.clone(),
+            logging,
             effective: Arc::new(Effective::new(id, settings)),
             endpoints: Endpoints::new(id, &advertised),
             metadata: Default::default(),

@@ -23,6 +23,7 @@ use self::endpoints::Endpoints;
 use self::metadata_cache::MetadataCache;
 use self::producer_ids::ProducerIds;
 use crate::base::ids::BrokerId;
+use crate::base::logging::Logging;
 use crate::base::time::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
@@ -35,6 +36,8 @@ pub struct Broker {
     pub id: BrokerId,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    /// The log of this process, if it is this broker's to change.
+    pub logging: Option<Arc<Logging>>,
     pub effective: Arc<Effective>,
     pub endpoints: Endpoints,
     pub metadata: MetadataCache,

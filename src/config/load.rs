@@ -25,7 +25,7 @@ pub struct Inputs {
 const PREFIX: &str = "KLAMM_";
 
 /// Variables with the prefix that are not keys but arguments of the command line.
-const ARGUMENTS: &[&str] = &["KLAMM_CONFIG", "KLAMM_LOG"];
+const ARGUMENTS: &[&str] = &["KLAMM_BOOTSTRAP_SERVER", "KLAMM_CONFIG", "KLAMM_LOG", "KLAMM_LOG_FORMAT"];
 
 /// Reads and checks all inputs.
 pub fn load(inputs: Inputs) -> Result<Settings, Problems> {

@@ -16,6 +16,7 @@ pub fn handle(cx: &Context, mut request: AlterConfigsRequest) -> Reply<AlterConf
         &request.resources,
         |resource| (resource.resource_type, resource.resource_name.clone()),
         |resource| resource.configs.iter().map(|c| (&*c.name, c.value.is_none())),
+        |_| None,
     );
     preprocessed.retain(&mut request.resources);
     mutate(

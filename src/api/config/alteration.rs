@@ -15,12 +15,19 @@ pub type Key = (i8, StrBytes);
 /// What became of a resource: error code and message.
 pub type Outcome = (i16, Option<StrBytes>);
 
-/// The resources of a request, in its order, and which of them this broker refuses.
-pub struct Preprocessed(Vec<(Key, Option<ApiError>)>);
+/// The resources of a request, in its order; and what became of those that are not for the controller to decide.
+pub struct Preprocessed(Vec<(Key, Option<Result<(), ApiError>>)>);
 
 impl Preprocessed {
-    /// `keys` gives the keys that are to be altered, and whether a value is missing that the operation needs.
-    pub fn new<'a, R, K>(node: BrokerId, resources: &'a [R], key: impl Fn(&R) -> Key, keys: impl Fn(&'a R) -> K) -> Self
+    /// `keys` gives the keys that are to be altered, and whether a value is missing that the operation needs; `own` alters what belongs to
+    /// this broker alone.
+    pub fn new<'a, R, K>(
+        node: BrokerId,
+        resources: &'a [R],
+        key: impl Fn(&R) -> Key,
+        keys: impl Fn(&'a R) -> K,
+        own: impl Fn(&R) -> Option<Result<(), ApiError>>,
+    ) -> Self
     where
         K: Iterator<Item = (&'a str, bool)>,
     {
@@ -30,11 +37,14 @@ impl Preprocessed {
         }
         let judged = resources.iter().map(|resource| {
             let key = key(resource);
-            let refusal = match times[&key] {
-                1 => refusal(node, &key, keys(resource)),
-                _ => Some(invalid("Each resource must appear at most once.")),
+            let settled = match times[&key] {
+                1 => match malformed(keys(resource)) {
+                    Some(error) => Some(Err(error)),
+                    None => own(resource).or_else(|| refusal(node, &key).map(Err)),
+                },
+                _ => Some(Err(invalid("Each resource must appear at most once."))),
             };
-            (key, refusal)
+            (key, settled)
         });
         Self(judged.collect())
     }
@@ -42,14 +52,15 @@ impl Preprocessed {
     /// Leaves what the controller has to decide.
     pub fn retain<R>(&self, resources: &mut Vec<R>) {
         let mut judged = self.0.iter();
-        resources.retain(|_| judged.next().is_some_and(|(_, refusal)| refusal.is_none()));
+        resources.retain(|_| judged.next().is_some_and(|(_, settled)| settled.is_none()));
     }
 
     /// What became of each resource. `decided` is what the controller says, in any order, or why it decides nothing.
     pub fn reassemble(self, decided: Result<HashMap<Key, Outcome>, ApiError>) -> impl Iterator<Item = (Key, Outcome)> {
-        self.0.into_iter().map(move |(key, refusal)| {
-            let outcome = match (refusal, &decided) {
-                (Some(error), _) => (error.code.code(), error.text()),
+        self.0.into_iter().map(move |(key, settled)| {
+            let outcome = match (settled, &decided) {
+                (Some(Ok(())), _) => (0, None),
+                (Some(Err(error)), _) => (error.code.code(), error.text()),
                 (None, Err(error)) => (error.code.code(), error.text()),
                 (None, Ok(decided)) => decided.get(&key).cloned().unwrap_or((ErrorCode::UnknownServerError.code(), None)),
             };
@@ -58,16 +69,17 @@ impl Preprocessed {
     }
 }
 
-fn refusal<'a>(node: BrokerId, (resource_type, name): &Key, keys: impl Iterator<Item = (&'a str, bool)>) -> Option<ApiError> {
+fn malformed<'a>(keys: impl Iterator<Item = (&'a str, bool)>) -> Option<ApiError> {
     let keys: Vec<(&str, bool)> = keys.collect();
     let mut seen = HashSet::new();
     if !keys.iter().all(|(name, _)| seen.insert(name)) {
         return Some(invalid("Error due to duplicate config keys"));
     }
     let nulls: Vec<&str> = keys.iter().filter(|(_, null)| *null).map(|(name, _)| *name).collect();
-    if !nulls.is_empty() {
-        return Some(invalid(format!("Null value not supported for : {}", nulls.join(", "))));
-    }
+    (!nulls.is_empty()).then(|| invalid(format!("Null value not supported for : {}", nulls.join(", "))))
+}
+
+fn refusal(node: BrokerId, (resource_type, name): &Key) -> Option<ApiError> {
     match ResourceType::from_code(*resource_type) {
         Some(ResourceType::Broker) if !name.is_empty() => match name.parse::<BrokerId>() {
             Err(_) => Some(invalid(format!("Node id must be an integer, but it is: {}", name))),

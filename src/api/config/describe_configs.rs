@@ -11,6 +11,7 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use super::broker_logger;
 use crate::api::distinct::distinct;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
@@ -33,15 +34,17 @@ pub fn handle(cx: &Context, request: DescribeConfigsRequest) -> Reply<DescribeCo
     let malformed = request.resources.iter().any(|r| ResourceType::from_code(r.resource_type).is_none());
     let resources = distinct(request.resources, |r| (r.resource_type, r.resource_name.clone()));
     let results = resources.iter().map(|asked| {
-        let described = match malformed {
-            true => Err(ApiError::new(ErrorCode::InvalidRequest, MALFORMED)),
-            false => describe_resource(cx.broker(), asked),
+        let described = match ResourceType::from_code(asked.resource_type) {
+            _ if malformed => Err(ApiError::new(ErrorCode::InvalidRequest, MALFORMED)),
+            Some(ResourceType::BrokerLogger) => broker_logger::describe(cx.broker(), &asked.resource_name, wanted(asked)),
+            _ => describe_resource(cx.broker(), asked)
+                .map(|configs| configs.into_iter().map(|config| detail.told(config)).collect()),
         };
         let result = DescribeConfigsResult::default()
             .with_resource_type(asked.resource_type)
             .with_resource_name(asked.resource_name.clone());
         match described {
-            Ok(configs) => result.with_configs(configs.into_iter().map(|config| detail.told(config)).collect()),
+            Ok(configs) => result.with_configs(configs),
             Err(error) => {
                 result.with_error_code(error.code.code()).with_error_message(error.text().or(Some(StrBytes::default())))
             }
@@ -72,9 +75,13 @@ fn describe_resource(broker: &Broker, asked: &DescribeConfigsResource) -> Result
         (Resource::Topic | Resource::Group, Some(kind)) => overrides(image.configs_of(&ConfigResource::new(kind, name))),
         _ => Overrides::new(),
     };
+    Ok(describe(resource, &broker.effective.settings(), &own, wanted(asked)))
+}
+
+/// Whether a key is asked for: any is, where none is named.
+fn wanted(asked: &DescribeConfigsResource) -> impl Fn(&str) -> bool {
     let keys = asked.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
-    let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| **key == *name));
-    Ok(describe(resource, &broker.effective.settings(), &own, wanted))
+    move |name| keys.is_none_or(|keys| keys.iter().any(|key| **key == *name))
 }
 
 /// What the client wants to know of every key.

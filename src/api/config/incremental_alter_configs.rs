@@ -6,10 +6,12 @@ use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsRe
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
 use super::alteration::Preprocessed;
+use super::broker_logger;
 use crate::api::forward::{FORWARD_TIMEOUT_MS, mutate};
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::config::alter::Op;
+use crate::metadata::ResourceType;
 
 pub fn handle(cx: &Context, mut request: IncrementalAlterConfigsRequest) -> Reply<IncrementalAlterConfigsResponse> {
     let preprocessed = Preprocessed::new(
@@ -19,6 +21,10 @@ pub fn handle(cx: &Context, mut request: IncrementalAlterConfigsRequest) -> Repl
         |resource| {
             let deletes = |operation| Op::of(operation) == Ok(Op::Delete);
             resource.configs.iter().map(move |c| (&*c.name, c.value.is_none() && !deletes(c.config_operation)))
+        },
+        |resource| {
+            let is_logger = ResourceType::from_code(resource.resource_type) == Some(ResourceType::BrokerLogger);
+            is_logger.then(|| broker_logger::alter(cx.broker(), resource, request.validate_only))
         },
     );
     preprocessed.retain(&mut request.resources);

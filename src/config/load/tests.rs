@@ -68,6 +68,7 @@ fn the_command_line_beats_the_environment_beats_the_file() {
         ("KLAMM_NUM_PARTITIONS".into(), "3".into()),
         ("KLAMM_LOG_RETENTION_HOURS".into(), "3d".into()),
         ("KLAMM_CONFIG".into(), "klamm.toml".into()),
+        ("KLAMM_LOG_FORMAT".into(), "json".into()),
         ("HOME".into(), "/".into()),
     ];
     inputs.set = vec!["num.partitions=4".into(), "num.partitions = 5".into()];
