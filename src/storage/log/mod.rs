@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::checkpoint::FileError;
-use super::directory::{LogDirectory, LogHome, is_no_space};
+use super::directory::{LogDirectory, LogHome, is_shortage};
 use super::error::LogError;
 use super::leader_epochs::{EpochEnd, EpochEntry, LeaderEpochCache};
 use super::producer_state::{ProducerStateError, ProducerStateManager, VerificationGuard};
@@ -266,12 +266,16 @@ impl Log {
         self.epochs.epoch_for_offset(offset)
     }
 
+    /// The file is a cache of what stands in the log: where there is no room for it, it is written with the next change.
     fn write_epochs(&mut self) -> Result<(), LogError> {
         let dir = self.dir();
         let disk = Unsynced(self.home().disk().clone());
         let written = self.epochs.flush(&disk, &dir);
         self.shared.files_are_new.store(true, Ordering::Release);
-        written.map_err(|error| self.error(error))
+        match written.map_err(|error| self.error(error)) {
+            Err(LogError::Shortage { .. }) => Ok(()),
+            written => written,
+        }
     }
 
     // ---- Producers ----
@@ -330,7 +334,7 @@ impl Log {
     /// Judges an error of a write: want of space passes, anything else takes the directory offline.
     fn error(&self, error: FileError) -> LogError {
         match error {
-            FileError::Io { source, path, .. } if is_no_space(&source) => LogError::NoSpace { path },
+            FileError::Io { source, path, .. } if is_shortage(&source) => LogError::Shortage { path, source },
             error => LogError::Offline(self.directory().fail(&error)),
         }
     }
