@@ -38,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::quorum::{QuorumError, VoterNode};
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
-use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory};
+use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory, sockets_of_process};
 use crate::server::listener::{self, Listener, Shared};
 use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
 
@@ -334,7 +334,7 @@ fn serve(
     stop: &CancellationToken,
 ) -> Vec<(String, SocketAddr)> {
     let network = &config.network;
-    let limits = ConnectionLimits::new(Bounds::of(network));
+    let limits = ConnectionLimits::new(Bounds::of(network), sockets_of_process(FileCache::capacity_of_process()));
     tasks.spawn(listener::follow(limits.clone(), broker.clone(), stop.clone()));
     let shared = Shared {
         broker: broker.clone(),

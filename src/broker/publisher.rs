@@ -37,6 +37,7 @@ fn publish(broker: &Broker, change: &MetadataChange) {
     let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
     if configured {
         broker.effective.follow(new);
+        broker.replicas.logs.set_min_free_bytes(broker.config().log_upkeep.dir_min_free_bytes.max(0) as u64);
         let expiration = i64::from(broker.config().log_upkeep.producer_id_expiration_ms);
         broker.replicas.logs.settings().producer_id_expiration_ms.store(expiration, Ordering::Relaxed);
         broker.groups.reconfigure(group_config(&broker.config()));

@@ -23,6 +23,7 @@ pub(super) const DIFFERENCES: &[(&str, &str)] = &[
     ("offsets.topic.replication.factor", "Where there are fewer brokers Kafka refuses to create the topic; here it gets as many replicas as there are brokers."),
     ("log.flush.policy", "Only klamm has it: whether records reach the disk before they are acknowledged."),
     ("flush", "Only klamm has it: whether records reach the disk before they are acknowledged."),
+    ("log.dir.min.free.bytes", "Only klamm has it; Kafka fills the disk to its end, and then takes the directory offline."),
     ("http.listener", "Only klamm has it."),
     ("http.metrics.per.partition", "Only klamm has it."),
     ("shutdown.timeout.ms", "Only klamm has it."),

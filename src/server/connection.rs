@@ -3,7 +3,7 @@
 //! A wake-up goes round this loop until nothing moves: collect answers that became ready → write everything queued with one `writev` →
 //! handle every complete frame in the buffer → read. So all requests of one read are answered with one write.
 //!
-//! Invariants: answers leave in request order; at most [`MAX_IN_FLIGHT`] answers wait; while more than [`MAX_UNSENT`] bytes are unsent,
+//! Invariants: answers leave in request order; at most [`MAX_IN_FLIGHT`] answers wait; while more than [`MAX_UNSENT`] bytes of answers are here,
 //! or a request stands alone ([`Reply::Alone`](crate::api::reply::Reply)), no further frame is handled and soon none is read: that is the
 //! back-pressure. No buffer is held while a connection is idle.
 
@@ -15,33 +15,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::limits::{RequestMemory, Reserved, UNCOUNTED};
+use super::input::{Input, KEEP_BUFFER, Stalled};
+use super::limits::{RequestMemory, Reserved};
 use crate::api::reply::Pending;
 use crate::api::session::Session;
 use crate::api::{self, Dispatched, Handled};
 use crate::metrics::Exchange;
-use crate::protocol::frame::{self, Front};
 use crate::protocol::outbox::Outbox;
 
 /// Answers that may wait on one connection before its requests are no longer looked at.
 const MAX_IN_FLIGHT: usize = 128;
-/// Unsent bytes above which requests are no longer looked at: one large fetch answer may be on its way while the next is prepared.
+/// Bytes of answers above which requests are no longer looked at: one large fetch answer may be on its way while the next is prepared.
 const MAX_UNSENT: usize = 1 << 20;
-/// First buffer of a connection that wakes up; large enough for everything but bulk produce.
-const SMALL_BUFFER: usize = UNCOUNTED;
-/// A connection that sends large frames keeps a buffer of about their size, up to this.
-const LARGE_BUFFER: usize = 4 << 20;
 /// Parts of one `writev`.
 const WRITE_PARTS: usize = 64;
-/// How long a connection that fell silent keeps a large buffer.
-const KEEP_BUFFER: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -52,6 +44,8 @@ pub enum Closed {
     Idle,
     /// The broker stops.
     Stopping,
+    /// The peer began a request and does not go on with it.
+    Stalled(Stalled),
     /// The peer sent what Kafka answers by hanging up; the text says what.
     Refused(String),
     Io(io::Error),
@@ -88,23 +82,20 @@ impl Measured {
 pub struct Connection {
     stream: TcpStream,
     session: Arc<Session>,
-    memory: Arc<RequestMemory>,
     frame_limit: usize,
-    input: BytesMut,
-    /// Whole size of the frame at the front of `input`, once known to be incomplete; else 0.
-    partial: usize,
-    /// Memory of the frame that is being read.
-    reserved: Option<Reserved>,
-    memory_returned: Option<Pin<Box<OwnedNotified>>>,
-    /// Size of the last large frame: what the buffer should hold.
-    large_frame: usize,
+    input: Input,
     answers: VecDeque<Queued>,
+    /// Bytes of answers that are ready and wait for one before them.
+    held_up: usize,
     outbox: Outbox,
     /// Requests whose answers are in the outbox, or were none.
     unsent: SmallVec<[Measured; 1]>,
     peer_done: bool,
     timer: Pin<Box<Sleep>>,
-    timer_is_for_buffer: bool,
+    /// When the timer goes off.
+    timer_at: Instant,
+    /// An empty buffer is kept, for a while.
+    keeps_buffer: bool,
     idle_after: Duration,
     last_active: Instant,
     /// When bytes last came in.
@@ -122,25 +113,23 @@ impl Connection {
         idle_after: Duration,
         stop: CancellationToken,
     ) -> Self {
+        let now = Instant::now();
         Self {
             stream,
             session,
-            memory,
             frame_limit,
-            input: BytesMut::new(),
-            partial: 0,
-            reserved: None,
-            memory_returned: None,
-            large_frame: 0,
+            input: Input::new(memory, idle_after),
             answers: VecDeque::new(),
+            held_up: 0,
             outbox: Outbox::default(),
             unsent: SmallVec::new(),
             peer_done: false,
             timer: Box::pin(tokio::time::sleep(idle_after)),
-            timer_is_for_buffer: false,
+            timer_at: now + idle_after,
+            keeps_buffer: false,
             idle_after,
-            last_active: Instant::now(),
-            last_read: Instant::now(),
+            last_active: now,
+            last_read: now,
             stop: Box::pin(stop.cancelled_owned()),
             stopping: false,
         }
@@ -173,9 +162,14 @@ impl Connection {
             }
             if self.is_full() || self.peer_done || self.stopping {
                 // Only an answer, a write or the stop can move things on; each of them wakes this task.
+                self.input.pause();
                 return Poll::Pending;
             }
-            match ready!(self.poll_read(cx)) {
+            let Poll::Ready(read) = self.input.poll_read(&self.stream, cx) else {
+                self.rest();
+                return Poll::Pending;
+            };
+            match read {
                 Ok(0) => self.peer_done = true,
                 Ok(_) => {
                     self.last_read = Instant::now();
@@ -190,7 +184,10 @@ impl Connection {
     fn collect_answers(&mut self, cx: &mut Context<'_>) {
         while let Some(front) = self.answers.front_mut() {
             let outbox = match &mut front.answer {
-                Answer::Ready(outbox) => std::mem::take(outbox),
+                Answer::Ready(outbox) => {
+                    self.held_up -= outbox.len();
+                    std::mem::take(outbox)
+                }
                 Answer::Waiting { future, .. } => match future.as_mut().poll(cx) {
                     Poll::Ready((outbox, error_code)) => {
                         front.measured.exchange.remote_ns = front.measured.lap(Instant::now());
@@ -244,7 +241,7 @@ impl Connection {
 
     fn is_full(&self) -> bool {
         let alone = self.answers.back().is_some_and(|q| matches!(q.answer, Answer::Waiting { alone: true, .. }));
-        alone || self.answers.len() >= MAX_IN_FLIGHT || self.outbox.len() >= MAX_UNSENT
+        alone || self.answers.len() >= MAX_IN_FLIGHT || self.outbox.len() + self.held_up >= MAX_UNSENT
     }
 
     /// Handles what is complete in the buffer; whether that produced anything to send.
@@ -252,21 +249,9 @@ impl Connection {
         let mut handled = false;
         let mut started = None;
         while !self.is_full() && !self.stopping {
-            let frame = match frame::take(&mut self.input, self.frame_limit) {
-                Ok(Front::Frame(frame)) => frame,
-                Ok(Front::Partial { size }) => {
-                    self.partial = size;
-                    break;
-                }
-                Ok(Front::Nothing) => break,
-                Err(invalid) => return Err(Closed::Refused(invalid.to_string())),
-            };
-            self.partial = 0;
+            let taken = self.input.take(self.frame_limit).map_err(|invalid| Closed::Refused(invalid.to_string()))?;
+            let Some((frame, memory)) = taken else { break };
             handled = true;
-            if frame.len() > UNCOUNTED {
-                self.large_frame = frame.len();
-            }
-            let memory = self.reserved.take();
             let mut aside = Outbox::default();
             let in_turn = self.answers.is_empty();
             let request_bytes = frame.len();
@@ -288,7 +273,10 @@ impl Connection {
                     measured.exchange.error_code = error_code;
                     match in_turn {
                         true => self.unsent.push(measured),
-                        false => self.answers.push_back(Queued { answer: Answer::Ready(aside), measured, _memory: None }),
+                        false => {
+                            self.held_up += aside.len();
+                            self.answers.push_back(Queued { answer: Answer::Ready(aside), measured, _memory: None });
+                        }
                     }
                 }
                 Handled::Waiting { future, alone } => {
@@ -300,87 +288,44 @@ impl Connection {
         Ok(handled)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            if self.partial > UNCOUNTED && self.reserved.is_none() {
-                ready!(self.poll_reserve(cx));
-            }
-            if self.stream.poll_read_ready(cx)?.is_pending() {
-                self.rest();
-                return Poll::Pending;
-            }
-            // A large frame is read to its end and not beyond, so that the next one starts an empty buffer and is not moved.
-            let exactly = (self.partial > 4 * SMALL_BUFFER).then(|| self.partial - self.input.len());
-            let room = exactly.unwrap_or_else(|| match self.large_frame {
-                0 => SMALL_BUFFER,
-                size => (size + SMALL_BUFFER / 4).clamp(4 * SMALL_BUFFER, LARGE_BUFFER),
-            });
-            self.input.reserve(room.max(self.partial.saturating_sub(self.input.len())));
-            let read = match exactly {
-                Some(limit) => self.stream.try_read_buf(&mut (&mut self.input).limit(limit)),
-                None => self.stream.try_read_buf(&mut self.input),
-            };
-            match read {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                other => return Poll::Ready(other),
-            }
-        }
-    }
-
-    /// Waits until the frame that is being read has its share of the memory for requests.
-    fn poll_reserve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let waiting = self.memory_returned.take();
-            // The notification is requested before looking, so that memory returned in between is not missed.
-            let mut returned = waiting.unwrap_or_else(|| Box::pin(self.memory.returned()));
-            let _ = returned.as_mut().enable();
-            if let Some(reserved) = self.memory.reserve(self.partial) {
-                self.reserved = Some(reserved);
-                return Poll::Ready(());
-            }
-            if returned.as_mut().poll(cx).is_pending() {
-                self.memory_returned = Some(returned);
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// Called when there is nothing to read: an empty buffer is given back, a large one after a while.
+    /// Called when there is nothing to read: memory is given back, and the timer set for what is waited for.
     fn rest(&mut self) {
         self.outbox.release_memory();
         self.unsent.shrink_to_fit();
-        if !self.input.is_empty() || self.input.capacity() == 0 {
-            return;
+        self.keeps_buffer = self.input.rest();
+        let due = self.keeps_buffer.then(|| Instant::now() + KEEP_BUFFER).into_iter().chain(self.input.stalls_at()).min();
+        if let Some(due) = due.filter(|due| *due < self.timer_at) {
+            self.set_timer(due);
         }
-        if self.large_frame == 0 {
-            self.input = BytesMut::new();
-        } else if !self.timer_is_for_buffer {
-            self.timer_is_for_buffer = true;
-            self.timer.as_mut().reset(tokio::time::Instant::now() + KEEP_BUFFER);
-        }
+    }
+
+    fn set_timer(&mut self, at: Instant) {
+        self.timer_at = at;
+        self.timer.as_mut().reset(at.into());
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let silent = self.last_active.elapsed();
-            if self.timer_is_for_buffer && silent < KEEP_BUFFER {
-                self.timer.as_mut().reset(tokio::time::Instant::now() + KEEP_BUFFER);
-                continue;
+            let now = Instant::now();
+            if let Some(stalled) = self.input.stalled(now) {
+                return Poll::Ready(Closed::Stalled(stalled));
             }
-            if self.timer_is_for_buffer {
-                self.timer_is_for_buffer = false;
-                if self.input.is_empty() {
-                    self.input = BytesMut::new();
-                    self.large_frame = 0;
-                }
-            } else if silent >= self.idle_after {
-                if self.answers.is_empty() {
+            let silent = now.saturating_duration_since(self.last_active);
+            if silent >= self.idle_after {
+                // Who has an answer to come may wait for it; who does not take the one that is there may not.
+                if self.answers.is_empty() || !self.outbox.is_empty() {
                     return Poll::Ready(Closed::Idle);
                 }
-                self.last_active = Instant::now();
+                self.last_active = now;
             }
-            let idle_at = self.last_active + self.idle_after;
-            self.timer.as_mut().reset(idle_at.into());
+            let mut due = self.last_active + self.idle_after;
+            if self.keeps_buffer && silent >= KEEP_BUFFER {
+                self.keeps_buffer = false;
+                self.input.release();
+            } else if self.keeps_buffer {
+                due = due.min(self.last_active + KEEP_BUFFER);
+            }
+            self.set_timer(self.input.stalls_at().map_or(due, |stalls_at| due.min(stalls_at)));
         }
         Poll::Pending
     }

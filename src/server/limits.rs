@@ -1,6 +1,6 @@
 //! The bounds that all connections share: how many there may be, and how much memory their requests may hold.
 //!
-//! Invariants: no connection is admitted while there are `max.connections`, or while its address has `max.connections.per.ip`; both follow
+//! Invariants: no connection is admitted while there are `max.connections`, or as many as leave the logs their open files, or while its address has `max.connections.per.ip`; both follow
 //! the configuration in force ([`follow`](super::listener::follow)). The bytes of frames larger than
 //! [`UNCOUNTED`] that are in memory never exceed `queued.max.request.bytes` by more than one frame.
 
@@ -19,6 +19,9 @@ use crate::config::def::network::NetworkConfig;
 
 /// Frames up to this size live in the buffer every active connection has anyway and are not counted.
 pub const UNCOUNTED: usize = 16 * 1024;
+
+/// Descriptors that are neither sockets nor files of logs: locks, metadata, event queues, small files that are replaced.
+const OTHER_FILES: usize = 48;
 
 /// How many connections there may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,7 @@ impl Bounds {
 /// Counts connections; every admitted one holds an [`Admission`].
 #[derive(Debug)]
 pub struct ConnectionLimits {
+    sockets: usize,
     state: Mutex<State>,
     /// Told when there may be room in the total again.
     room: Notify,
@@ -74,9 +78,10 @@ pub struct Admission {
 }
 
 impl ConnectionLimits {
-    pub fn new(bounds: Bounds) -> Arc<Self> {
+    /// `sockets` is how many the process may open, whatever the configuration says: see [`sockets_of_process`].
+    pub fn new(bounds: Bounds, sockets: usize) -> Arc<Self> {
         let state = State { bounds, total: 0, per_ip: HashMap::new() };
-        Arc::new(Self { state: Mutex::new(state), room: Notify::new() })
+        Arc::new(Self { sockets, state: Mutex::new(state), room: Notify::new() })
     }
 
     /// Other bounds from now on. Connections that are too many by them live on; new ones wait, or are refused.
@@ -95,13 +100,24 @@ impl ConnectionLimits {
             room.as_mut().enable();
             {
                 let mut state = self.state.lock();
-                if state.total < state.bounds.total {
+                if state.total < state.bounds.total.min(self.sockets) {
                     return state.enter(ip).then(|| Admission { limits: self.clone(), ip });
                 }
+            }
+            if self.state.lock().total >= self.sockets {
+                warn!(connections = self.sockets, "new connections wait: the limit on open files (ulimit -n) allows no more");
             }
             room.await;
         }
     }
+}
+
+/// Connections that the limit on open files allows, where `logs` of them are for logs; some are left to everything else.
+pub fn sockets_of_process(logs: usize) -> usize {
+    let Some(descriptors) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return usize::MAX };
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let others = (descriptors / 20).clamp(OTHER_FILES, 512);
+    descriptors.saturating_sub(logs).saturating_sub(others).max(1)
 }
 
 impl State {
@@ -187,6 +203,18 @@ impl RequestMemory {
     }
 }
 
+impl Reserved {
+    pub fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    /// Both as one.
+    pub fn and(mut self, mut other: Reserved) -> Self {
+        self.bytes += std::mem::take(&mut other.bytes);
+        self
+    }
+}
+
 impl Drop for Reserved {
     fn drop(&mut self) {
         let before = self.memory.free.fetch_add(self.bytes, Ordering::AcqRel);
@@ -211,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_gets_its_share_and_no_more() {
-        let limits = ConnectionLimits::new(bounds(10, 2, &[("10.0.0.9", 1)]));
+        let limits = ConnectionLimits::new(bounds(10, 2, &[("10.0.0.9", 1)]), 100);
         let first = limits.admit(ip("10.0.0.1")).await.unwrap();
         let _second = limits.admit(ip("::ffff:10.0.0.1")).await.unwrap();
         assert!(limits.admit(ip("10.0.0.1")).await.is_none());
@@ -223,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_total_makes_the_acceptor_wait() {
-        let limits = ConnectionLimits::new(bounds(1, 10, &[]));
+        let limits = ConnectionLimits::new(bounds(1, 10, &[]), 100);
         let only = limits.admit(ip("10.0.0.1")).await.unwrap();
         let mut waiting = Box::pin(limits.admit(ip("10.0.0.2")));
         assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -235,8 +263,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_bound_lets_connections_take_the_files_of_the_logs() {
+        let limits = ConnectionLimits::new(bounds(10, 10, &[]), 1);
+        let _only = limits.admit(ip("10.0.0.1")).await.unwrap();
+        limits.set_bounds(bounds(100, 100, &[]));
+        assert!(futures_util::poll!(Box::pin(limits.admit(ip("10.0.0.1")))).is_pending());
+    }
+
+    #[tokio::test]
     async fn other_bounds_hold_at_once() {
-        let limits = ConnectionLimits::new(bounds(1, 1, &[]));
+        let limits = ConnectionLimits::new(bounds(1, 1, &[]), 100);
         let _first = limits.admit(ip("10.0.0.1")).await.unwrap();
         let mut waiting = Box::pin(limits.admit(ip("10.0.0.2")));
         assert!(futures_util::poll!(&mut waiting).is_pending());

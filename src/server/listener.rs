@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -125,6 +125,8 @@ impl Listener {
         };
         // Answers are written whole: waiting for more to send would only add delay.
         let _ = stream.set_nodelay(true);
+        // Notices, in time, peers that are gone without a word although an answer is still to come.
+        let _ = SockRef::from(&stream).set_keepalive(true);
         let session = Session::new(shared.broker.clone(), self.name.clone(), peer, local);
         let connection =
             Connection::new(stream, session, shared.memory.clone(), shared.frame_limit, shared.idle_after, shared.stop.clone());
@@ -136,6 +138,10 @@ impl Listener {
                 }
                 Closed::Idle => {
                     debug!(%peer, "connection closed: idle for longer than connections.max.idle.ms");
+                    Ended::Idle
+                }
+                Closed::Stalled(why) => {
+                    info!(%peer, %why, "connection closed");
                     Ended::Idle
                 }
                 Closed::Io(e) => {

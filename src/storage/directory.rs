@@ -15,6 +15,7 @@ use super::checkpoint::{FileError, offsets};
 use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
 use super::names::{FileKind, FileState, SegmentFile};
+use super::room::Room;
 use crate::base::disk::Disk;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::metrics::log::FlushMetrics;
@@ -40,6 +41,7 @@ pub struct LogDirectory {
     pub(super) flush_queue: FlushQueue,
     flushes: FlushMetrics,
     pub(super) deletions: Deletions,
+    pub(super) room: Room,
     /// The checkpoints of offsets as they stand in their files.
     checkpoints: Mutex<BTreeMap<&'static str, Offsets>>,
 }
@@ -59,8 +61,14 @@ impl LogDirectory {
             flush_queue: FlushQueue::default(),
             flushes: FlushMetrics::default(),
             deletions: Deletions::default(),
+            room: Room::default(),
             checkpoints: Mutex::default(),
         })
+    }
+
+    /// Looks how much room there is; see [`super::room`].
+    pub(super) fn refresh_room(&self) {
+        self.room.refresh(&**self.disk(), &self.path);
     }
 
     /// Reads a checkpoint. A damaged file counts as empty: logs are then read from their start (as in Kafka).
@@ -152,9 +160,15 @@ impl LogDirectory {
     }
 }
 
-/// Whether an error only says that there is no room.
-pub(super) fn is_no_space(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+/// Whether an error only says that something is used up, space or descriptors, and nothing is wrong with the disk.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) || is_out_of_descriptors(error)
+}
+
+/// Whether the process, or the system, has no descriptor left to open a file with.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error).is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
 /// Whether an error of a read says that the disk or its file system is broken, rather than that this process is short of something.
@@ -220,16 +234,19 @@ impl Deletions {
         self.0.lock().push(Deletion { due, path, is_dir: true });
     }
 
-    /// Removes what is due; what is gone already (with its directory) is fine. How many were removed.
+    /// Removes what is due; what is gone already (with its directory) is fine, and what cannot be opened for want of descriptors is tried
+    /// again. How many were removed.
     pub fn run(&self, disk: &dyn Disk, now: TimestampMs) -> Result<usize, FileError> {
         let due: Vec<Deletion> = self.0.lock().extract_if(.., |deletion| deletion.due <= now).collect();
-        for Deletion { path, is_dir, .. } in &due {
-            let removed = if *is_dir { disk.remove_dir_all(path) } else { disk.remove_file(path) };
-            match removed {
+        let mut removed = 0;
+        for deletion in due {
+            let path = &deletion.path;
+            match if deletion.is_dir { disk.remove_dir_all(path) } else { disk.remove_file(path) } {
+                Err(error) if is_shortage(&error) => self.0.lock().push(deletion),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::io("remove", path)(error)),
-                Ok(()) | Err(_) => {}
+                Ok(()) | Err(_) => removed += 1,
             }
         }
-        Ok(due.len())
+        Ok(removed)
     }
 }

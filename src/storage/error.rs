@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::checkpoint::FileError;
 use super::directory::{DirectoryOffline, is_disk_failure};
 use super::producer_state::ProducerStateError;
+use super::room::NoRoom;
 use super::segment::{LookupError, Segment};
 use crate::base::ErrorCode;
 use crate::base::ids::Offset;
@@ -15,9 +16,12 @@ use crate::record::control::MalformedControlRecord;
 /// Why a log does not take a batch. Nothing of it is in the log, except after [`AppendError::Offline`], where nobody knows.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The log stays as it was and goes on once there is room.
-    #[error("no space left on the device of {}", path.display())]
-    NoSpace { path: PathBuf },
+    /// Space or descriptors are used up: the log stays as it was and goes on once there is some.
+    #[error("cannot write {}: {source}", path.display())]
+    Shortage { path: PathBuf, source: io::Error },
+    /// What is left is not for clients; see [`super::room`].
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error(transparent)]
     Offline(#[from] DirectoryOffline),
     #[error("the log was deleted or closed")]
@@ -45,7 +49,7 @@ impl AppendError {
     /// The code for a client. For want of space it is the retriable one that says nothing was appended.
     pub fn code(&self) -> ErrorCode {
         match self {
-            AppendError::NoSpace { .. } | AppendError::Offline(_) => ErrorCode::KafkaStorageError,
+            AppendError::Shortage { .. } | AppendError::NoRoom(_) | AppendError::Offline(_) => ErrorCode::KafkaStorageError,
             AppendError::Closed => ErrorCode::NotLeaderOrFollower,
             AppendError::Producer(error) => error.code(),
             AppendError::UnexpectedOffset { .. } | AppendError::OffsetsOutOfOrder { .. } => ErrorCode::InvalidRecord,
@@ -102,9 +106,9 @@ impl ReadError {
 pub enum LogError {
     #[error(transparent)]
     Offline(#[from] DirectoryOffline),
-    /// There is no room for what has to be written; the log stays as it was.
-    #[error("no space left on the device of {}", path.display())]
-    NoSpace { path: PathBuf },
+    /// Space or descriptors for what has to be written are used up; the log stays as it was.
+    #[error("cannot write {}: {source}", path.display())]
+    Shortage { path: PathBuf, source: io::Error },
     /// `OffsetOutOfRangeException` of `maybeIncrementLogStartOffset`.
     #[error("log start offset {offset} would lie above the high watermark {high_watermark}")]
     AboveHighWatermark { offset: Offset, high_watermark: Offset },
@@ -115,7 +119,7 @@ pub enum LogError {
 impl LogError {
     pub fn code(&self) -> ErrorCode {
         match self {
-            LogError::Offline(_) | LogError::NoSpace { .. } | LogError::Corrupt { .. } => ErrorCode::KafkaStorageError,
+            LogError::Offline(_) | LogError::Shortage { .. } | LogError::Corrupt { .. } => ErrorCode::KafkaStorageError,
             LogError::AboveHighWatermark { .. } => ErrorCode::OffsetOutOfRange,
         }
     }

@@ -12,17 +12,20 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::checkpoint::{FileError, partition_metadata};
-use super::directory::{DirectoryOffline, LogDirectory};
+use super::directory::{DirectoryOffline, LogDirectory, is_out_of_descriptors};
 use super::leader_epochs;
 use super::segment::Segment;
 use super::shared::LogShared;
 use crate::base::disk::OpenMode;
 use crate::base::ids::Offset;
+
+const OUT_OF_DESCRIPTORS_TRIES: u32 = 1000;
+const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(10);
 
 /// Work for the flusher of one directory.
 #[derive(Default)]
@@ -179,7 +182,7 @@ pub(super) fn sync(log: &Arc<LogShared>) -> Result<Option<Offset>, DirectoryOffl
 fn sync_files(log: &LogShared, dirty: &[Arc<Segment>]) -> Result<(), FileError> {
     let mut names_are_new = false;
     for segment in dirty {
-        match segment.sync() {
+        match patiently(|| segment.sync()) {
             // Deleted by retention since.
             Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
             synced => names_are_new |= synced?,
@@ -190,9 +193,10 @@ fn sync_files(log: &LogShared, dirty: &[Arc<Segment>]) -> Result<(), FileError> 
     if files_are_new {
         for name in [partition_metadata::FILE_NAME, leader_epochs::FILE_NAME] {
             let path = dir.join(name);
-            match disk.open(&path, OpenMode::Read).and_then(|file| file.sync_data()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::io("sync", &path)(error)),
-                Ok(()) | Err(_) => {}
+            let open = || disk.open(&path, OpenMode::Read).and_then(|file| file.sync_data());
+            match patiently(|| open().map_err(FileError::io("sync", &path))) {
+                Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                synced => synced?,
             }
         }
     }
@@ -200,10 +204,22 @@ fn sync_files(log: &LogShared, dirty: &[Arc<Segment>]) -> Result<(), FileError> 
         .into_iter()
         .flatten()
     {
-        match disk.sync_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::io("sync", dir)(error)),
-            Ok(()) | Err(_) => {}
+        match patiently(|| disk.sync_dir(dir).map_err(FileError::io("sync", dir))) {
+            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            synced => synced?,
         }
     }
     Ok(())
+}
+
+/// Tries again while no file can be opened for want of descriptors: nothing was synced then, so nothing is lost, and others give theirs
+/// back. Not for ever: whoever waits for the flusher should hear of it.
+fn patiently<T>(attempt: impl Fn() -> Result<T, FileError>) -> Result<T, FileError> {
+    for _ in 0..OUT_OF_DESCRIPTORS_TRIES {
+        match attempt() {
+            Err(FileError::Io { source, .. }) if is_out_of_descriptors(&source) => std::thread::sleep(OUT_OF_DESCRIPTORS_PAUSE),
+            attempted => return attempted,
+        }
+    }
+    attempt()
 }

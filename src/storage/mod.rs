@@ -24,7 +24,7 @@
 //! may block.
 //!
 //! With `flush_on_ack` every append puts its log into the group commit, and the listener is told how far the log is durable: acknowledgements and the
-//! high watermark wait for that. An [`AppendError::NoSpace`] leaves the log as it was, readable, and able to go on once there is room. Any
+//! high watermark wait for that. An [`AppendError::Shortage`] leaves the log as it was, readable, and able to go on once there is room. Any
 //! other failed write or sync takes the whole [`LogDirectory`] offline.
 
 pub mod checkpoint;
@@ -42,6 +42,7 @@ mod log_manager;
 mod names;
 mod offset_index;
 mod recovery;
+mod room;
 mod scan;
 mod segment;
 mod shared;
@@ -55,6 +56,7 @@ pub use loader::LastStop;
 pub use log::{Appended, Fetched, Log, LogSettings, ReadPlan, TimestampAndOffset, TimestampSearch};
 pub use log_manager::{LogManager, LogManagerConfig, OpenError, Opened, OpenedLog, PreviousRun, boot_id_of_machine};
 pub use recovery::Loss;
+pub use room::NoRoom;
 pub use segment::Segment;
 pub use shared::{FlushListener, LogShared};
 

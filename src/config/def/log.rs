@@ -140,6 +140,10 @@ keys! {
         /// Threads a data directory that recover its logs at start and flush them at stop.
         "num.recovery.threads.per.data.dir" = "2" => num_recovery_threads_per_data_dir: i32 { at_least(1), cluster_wide }
 
+        /// Space that clients' records leave free on the file system of each data directory, or a twentieth of it where that is less. Producers
+        /// are refused with KAFKA_STORAGE_ERROR as long as less is left; reads, commits, deletions and metadata go on. 0 leaves nothing free.
+        "log.dir.min.free.bytes" = "67108864" => dir_min_free_bytes: i64 { bytes, at_least(0), cluster_wide }
+
         /// How long a producer id is remembered after its last write, so that its repeated writes are recognised.
         "producer.id.expiration.ms" = "86400000" => producer_id_expiration_ms: i32 { millis, at_least(1), cluster_wide }
     }

@@ -15,7 +15,7 @@ use crate::record::control::{ControlRecordType, EndTransactionMarker};
 use crate::record::records::records;
 use crate::record::validate::Validated;
 use crate::storage::checkpoint::FileError;
-use crate::storage::directory::is_no_space;
+use crate::storage::directory::is_shortage;
 use crate::storage::error::{AppendError, LogError};
 use crate::storage::flusher::Hint;
 use crate::storage::offset_index::relative_offset;
@@ -60,6 +60,10 @@ impl Log {
                 log_start_offset: self.log_start_offset(),
                 duplicate: true,
             });
+        }
+        if origin == AppendOrigin::Client {
+            let directory = self.directory();
+            directory.room.admit(validated.size() as u64, &**directory.disk(), directory.path())?;
         }
         let stamped = validated.stamped_header(self.log_end_offset(), leader_epoch);
         self.append_stamped(&stamped, &validated.body(), origin, guard, now)
@@ -200,11 +204,7 @@ impl Log {
         }
         self.producers.set_map_end_offset(log_end);
         if self.epochs.is_dirty() {
-            self.write_epochs().or_else(|error| match error {
-                // The file is a cache of what stands in the log; it is written again with the next change.
-                LogError::NoSpace { .. } => Ok(()),
-                error => Err(AppendError::from(error)),
-            })?;
+            self.write_epochs()?;
         }
         self.help_the_disk(&segment, end)?;
         self.ask_for_flush(log_end, now);
@@ -219,7 +219,8 @@ impl Log {
             segment.written_back.store(end, Ordering::Relaxed);
             self.directory().flush_queue.push_hint(Hint::WriteBack { segment: segment.clone(), from, len: end - from });
         }
-        if let Some((from, len)) = segment.reservation_due(self.config.preallocate) {
+        let ample = |range: &(u64, u64)| self.directory().room.is_ample_for(range.1);
+        if let Some((from, len)) = segment.reservation_due(self.config.preallocate).filter(ample) {
             self.directory().flush_queue.push_hint(Hint::Reserve { segment: segment.clone(), from, len });
         }
         Ok(())
@@ -238,7 +239,7 @@ impl Log {
     /// Judges an error: want of space passes, anything else takes the directory offline.
     fn append_error(&self, error: FileError) -> AppendError {
         match error {
-            FileError::Io { source, path, .. } if is_no_space(&source) => AppendError::NoSpace { path },
+            FileError::Io { source, path, .. } if is_shortage(&source) => AppendError::Shortage { path, source },
             error => AppendError::Offline(self.directory().fail(&error)),
         }
     }
@@ -248,7 +249,7 @@ impl From<LogError> for AppendError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Offline(offline) => AppendError::Offline(offline),
-            LogError::NoSpace { path } => AppendError::NoSpace { path },
+            LogError::Shortage { path, source } => AppendError::Shortage { path, source },
             LogError::AboveHighWatermark { .. } | LogError::Corrupt { .. } => {
                 unreachable!("appending neither reads records nor moves the log's start")
             }

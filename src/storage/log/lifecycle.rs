@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use crate::base::ids::{Offset, TimestampMs};
 use crate::storage::checkpoint::FileError;
-use crate::storage::directory::is_no_space;
+use crate::storage::directory::is_shortage;
 use crate::storage::error::LogError;
 use crate::storage::segment::Segment;
 
@@ -75,7 +75,7 @@ impl Log {
         });
         self.since_snapshot = 0;
         match taken {
-            Err(FileError::Io { source, .. }) if is_no_space(&source) => Ok(()),
+            Err(FileError::Io { source, .. }) if is_shortage(&source) => Ok(()),
             taken => taken.map_err(|error| self.error(error)),
         }
     }
@@ -94,7 +94,7 @@ impl Log {
         }
         self.active().give_back_reservation().map_err(|error| self.error(error))?;
         if self.segments.iter().any(|segment| segment.has_unwritten_index()) {
-            return Err(LogError::NoSpace { path: self.dir() });
+            return Err(LogError::Shortage { path: self.dir(), source: std::io::ErrorKind::StorageFull.into() });
         }
         self.take_snapshot(false)?;
         if self.epochs.is_dirty() {

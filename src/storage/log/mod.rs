@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::checkpoint::FileError;
-use super::directory::{LogDirectory, LogHome, is_no_space};
+use super::directory::{LogDirectory, LogHome, is_shortage};
 use super::error::LogError;
 use super::leader_epochs::LeaderEpochCache;
 use super::producer_state::ProducerStateManager;
@@ -210,7 +210,7 @@ impl Log {
     /// Judges an error of a write: want of space passes, anything else takes the directory offline.
     fn error(&self, error: FileError) -> LogError {
         match error {
-            FileError::Io { source, path, .. } if is_no_space(&source) => LogError::NoSpace { path },
+            FileError::Io { source, path, .. } if is_shortage(&source) => LogError::Shortage { path, source },
             error => LogError::Offline(self.directory().fail(&error)),
         }
     }

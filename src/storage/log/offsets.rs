@@ -101,12 +101,16 @@ impl Log {
         self.epochs.epoch_for_offset(offset)
     }
 
+    /// The file is a cache of what stands in the log: where there is no room for it, it is written with the next change.
     pub(super) fn write_epochs(&mut self) -> Result<(), LogError> {
         let dir = self.dir();
         let disk = Unsynced(self.home().disk().clone());
         let written = self.epochs.flush(&disk, &dir);
         self.shared.files_are_new.store(true, Ordering::Release);
-        written.map_err(|error| self.error(error))
+        match written.map_err(|error| self.error(error)) {
+            Err(LogError::Shortage { .. }) => Ok(()),
+            written => written,
+        }
     }
 
     // ---- Producers ----

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::{LogManager, ManagedDir};
 use crate::base::ids::{Offset, TopicPartition};
 use crate::storage::checkpoint::{FileError, offsets};
-use crate::storage::directory::{LogDirectory, Offsets, is_no_space};
+use crate::storage::directory::{LogDirectory, Offsets, is_shortage};
 use crate::storage::loader::{Checkpoints, LastStop};
 use crate::storage::shared::LogShared;
 
@@ -81,7 +81,7 @@ impl LogManager {
     fn checkpoint(&self, name: &'static str, value: impl Fn(&LogShared) -> Option<Offset>) {
         for dir in self.dirs.iter().filter(|dir| dir.directory.offline().is_none()) {
             match dir.write_checkpoint(name, &self.logs_of(dir), &value) {
-                Err(FileError::Io { source, path, .. }) if is_no_space(&source) => {
+                Err(FileError::Io { source, path, .. }) if is_shortage(&source) => {
                     tracing::warn!(path = %path.display(), "no space for a checkpoint; it is written when there is room");
                 }
                 Err(error) => {

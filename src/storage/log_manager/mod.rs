@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use self::checkpoints::read_checkpoints;
 use self::dirs::Claimed;
 use super::checkpoint::FileError;
-use super::directory::{LogDirectory, OfflineListener, is_no_space};
+use super::directory::{LogDirectory, OfflineListener, is_shortage};
 use super::error::LogError;
 use super::file_cache::FileCache;
 use super::flusher;
@@ -249,7 +249,7 @@ impl LogManager {
         let directory = &dir.directory;
         let loader = Loader { directory, settings: &self.settings, last_stop: LastStop::Clean, now };
         let log = loader.create(partition, topic_id, config).map_err(|error| match error {
-            FileError::Io { source, path, .. } if is_no_space(&source) => LogError::NoSpace { path },
+            FileError::Io { source, path, .. } if is_shortage(&source) => LogError::Shortage { path, source },
             error => LogError::Offline(directory.fail(&error)),
         })?;
         logs.insert(partition.clone(), log.shared().clone());
@@ -271,14 +271,24 @@ impl LogManager {
         log.put_aside((now as u128) << 64 | u128::from(nth))
     }
 
-    /// What has to be done now and then: flushes by `flush.ms`, and files whose time has come to go. Blocks on the disk for the latter.
+    /// Keeps so much of every directory's file system free of clients' records, but no more than a twentieth (`log.dir.min.free.bytes`).
+    pub fn set_min_free_bytes(&self, bytes: u64) {
+        self.directories().for_each(|directory| directory.room.set_min_free(bytes));
+    }
+
+    /// What has to be done now and then: a look at the room that is left, flushes by `flush.ms`, and files whose time has come to go. Blocks on the disk for the latter.
     pub fn tick(&self, now: TimestampMs) {
         for log in self.logs() {
             log.flush_if_due(now);
         }
         for directory in self.directories().filter(|directory| directory.offline().is_none()) {
-            if let Err(error) = directory.deletions.run(&**directory.disk(), now) {
-                directory.fail(&error);
+            directory.refresh_room();
+            // Where room is wanted, nothing that is deleted anyway is kept for a while.
+            let due = if directory.room.is_low() { TimestampMs::MAX } else { now };
+            match directory.deletions.run(&**directory.disk(), due) {
+                Err(error) => drop(directory.fail(&error)),
+                Ok(0) => {}
+                Ok(_) => directory.refresh_room(),
             }
         }
     }

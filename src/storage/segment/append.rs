@@ -10,7 +10,7 @@ use crate::base::ids::{Offset, TimestampMs};
 use crate::config::topic::TopicConfig;
 use crate::record::batch::{BatchHeader, HEADER_LEN};
 use crate::storage::checkpoint::FileError;
-use crate::storage::directory::is_no_space;
+use crate::storage::directory::is_shortage;
 use crate::storage::names::FileKind;
 use crate::storage::offset_index;
 use crate::storage::segment::index::NO_LARGEST;
@@ -35,7 +35,10 @@ impl Segment {
     /// did before; if even that fails, the outer error says so, and nothing can be said of the file.
     pub(in crate::storage) fn write(&self, parts: &[IoSlice<'_>]) -> Result<io::Result<u64>, FileError> {
         let position = self.size();
-        let file = self.file(FileKind::Log, OpenMode::ReadWrite)?;
+        let file = match self.file(FileKind::Log, OpenMode::ReadWrite) {
+            Err(FileError::Io { source, .. }) => return Ok(Err(source)),
+            opened => opened?,
+        };
         match file.write_all_at(parts, position) {
             Ok(()) => Ok(Ok(position)),
             Err(error) => {
@@ -221,7 +224,7 @@ impl Segment {
             match written {
                 Ok(()) => entries.written(len),
                 // It stays in memory until there is room.
-                Err(FileError::Io { source, .. }) if is_no_space(&source) => return Ok(()),
+                Err(FileError::Io { source, .. }) if is_shortage(&source) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
