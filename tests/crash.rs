@@ -66,7 +66,8 @@ fn read_all(bootstrap: &str, topic: &str) -> Vec<Vec<(u64, i64)>> {
 }
 
 fn crash_rounds(flush: &str, rounds: usize) {
-    let mut broker = BrokerProcess::start(&[&format!("log.flush.policy={flush}"), "num.partitions=4", "log.segment.bytes=1048576"]);
+    let mut broker =
+        BrokerProcess::start(&[&format!("log.flush.policy={flush}"), "num.partitions=4", "log.segment.bytes=1048576"]);
     let bootstrap = broker.bootstrap();
     let acknowledged = Acknowledged::default();
     let stop = Arc::new(AtomicBool::new(false));
@@ -88,7 +89,9 @@ fn crash_rounds(flush: &str, rounds: usize) {
             while !stop.load(Ordering::Relaxed) {
                 let payload = format!("{number:>100}");
                 let partition = (number % PARTITIONS as u64) as i32;
-                let record = BaseRecord::<(), str, Box<u64>>::with_opaque_to("crash", Box::new(number)).payload(&payload).partition(partition);
+                let record = BaseRecord::<(), str, Box<u64>>::with_opaque_to("crash", Box::new(number))
+                    .payload(&payload)
+                    .partition(partition);
                 if producer.send(record).is_ok() {
                     number += 1;
                 }
@@ -125,7 +128,9 @@ fn crash_rounds(flush: &str, rounds: usize) {
     assert_eq!(total as u64, sent, "nothing is there that was not sent");
     for (partition, number, offset) in acknowledged.iter() {
         let records = &records[*partition as usize];
-        let at = records.binary_search_by_key(number, |(n, _)| *n).unwrap_or_else(|_| panic!("record {number} was acknowledged and is lost"));
+        let at = records
+            .binary_search_by_key(number, |(n, _)| *n)
+            .unwrap_or_else(|_| panic!("record {number} was acknowledged and is lost"));
         assert_eq!(records[at].1, *offset, "record {number} is where its acknowledgement said");
     }
 }

@@ -2,10 +2,14 @@
 
 mod base64;
 pub mod bench;
+mod bounds;
+mod cluster;
+mod config;
 pub mod config_import;
 mod connect;
 mod consume;
 mod error;
+mod group;
 mod nearest;
 mod outcome;
 mod output;
@@ -32,13 +36,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     /// Make, show, change and delete topics
     Topic(topic::TopicArgs),
     /// Write records to a topic
     Produce(produce::ProduceArgs),
     /// Read records of topics
     Consume(consume::ConsumeArgs),
-    Serve(serve::ServeArgs),
+    /// Show groups, their lag and their members, and move their offsets
+    Group(group::GroupArgs),
+    /// Show and change the configuration of topics, brokers and groups
+    Config(config::ConfigArgs),
+    /// Show the cluster: its brokers, quorum, features and disks
+    Cluster(cluster::ClusterArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -50,6 +60,9 @@ pub fn run() -> ExitCode {
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
+        Command::Group(args) => group::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Cluster(args) => cluster::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
         Command::Serve(args) => return serve::run(args),
     };
