@@ -161,7 +161,7 @@ impl Node {
             // A killed process left everything it wrote in the page cache: its replicas are as good as after a clean stop.
             previous_epoch: match previous.stop {
                 LastStop::Clean | LastStop::Killed => previous.broker_epoch.unwrap_or(-1),
-                LastStop::Lost => -1,
+                LastStop::Lost | LastStop::Foreign => -1,
             },
         };
         let timeout = Duration::from_millis(config.replication.initial_broker_registration_timeout_ms.max(1) as u64);

@@ -1,19 +1,20 @@
 //! kill −9 under load: every acknowledged record is there once and in order, through librdkafka's idempotent producer.
 
 #[allow(unused)]
-mod support;
+#[path = "support/process.rs"]
+mod process;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use process::BrokerProcess;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientContext, message::DeliveryResult};
-use support::process::BrokerProcess;
 
 const PARTITIONS: i32 = 4;
 

@@ -27,8 +27,28 @@ const LAYERS: &[&str] = &[
 ];
 
 /// Files that decide, by path prefix.
-const PURE: &[&str] =
-    &["record", "metadata", "replica/fetch_session.rs", "replica/waiters.rs", "coordinator/group/classic", "protocol"];
+const PURE: &[&str] = &[
+    "record",
+    "metadata",
+    "replica/fetch_session.rs",
+    "replica/waiters.rs",
+    "coordinator/shard.rs",
+    "coordinator/timers.rs",
+    "coordinator/parked.rs",
+    "coordinator/rewrite.rs",
+    "coordinator/group/classic",
+    "coordinator/group/commit.rs",
+    "coordinator/group/delete.rs",
+    "coordinator/group/describe.rs",
+    "coordinator/group/expiry.rs",
+    "coordinator/group/fetch.rs",
+    "coordinator/group/membership.rs",
+    "coordinator/group/offsets.rs",
+    "coordinator/group/record.rs",
+    "coordinator/group/shard.rs",
+    "coordinator/group/wire.rs",
+    "protocol",
+];
 
 /// What a deciding file must not mention.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "SystemTime::now", "Instant::now", "std::net::Tcp", "thread::spawn"];

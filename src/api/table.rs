@@ -74,11 +74,21 @@ apis! {
     InitProducerId(InitProducerIdRequest) 0..=5 => data::init_producer_id;
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) 2..=4 => data::offset_for_leader_epoch;
     DescribeConfigs(DescribeConfigsRequest) 1..=4 => config::describe_configs;
+    AlterConfigs(AlterConfigsRequest) 0..=2 => config::alter_configs;
+    DescribeLogDirs(DescribeLogDirsRequest) 1..=5 => cluster::describe_log_dirs;
+    CreatePartitions(CreatePartitionsRequest) 0..=3 => topic::create_partitions;
     DeleteGroups(DeleteGroupsRequest) 0..=2 => group::delete_groups;
+    ElectLeaders(ElectLeadersRequest) 0..=2 => topic::elect_leaders;
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest) 0..=1 => config::incremental_alter_configs;
+    ListPartitionReassignments(ListPartitionReassignmentsRequest) 0..=0 => topic::list_partition_reassignments;
     OffsetDelete(OffsetDeleteRequest) 0..=0 => group::offset_delete;
+    DescribeQuorum(DescribeQuorumRequest) 0..=2 => cluster::describe_quorum;
+    UpdateFeatures(UpdateFeaturesRequest) 0..=2 => cluster::update_features;
     DescribeCluster(DescribeClusterRequest) 0..=2 => cluster::describe_cluster;
     DescribeProducers(DescribeProducersRequest) 0..=0 => data::describe_producers;
+    UnregisterBroker(UnregisterBrokerRequest) 0..=0 => cluster::unregister_broker;
+    ListConfigResources(ListConfigResourcesRequest) 0..=1 => config::list_config_resources;
+    DescribeTopicPartitions(DescribeTopicPartitionsRequest) 0..=0 => topic::describe_topic_partitions;
 }
 
 /// The row of an api key.

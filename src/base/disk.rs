@@ -47,6 +47,14 @@ pub enum LockAttempt {
     Taken { note: String },
 }
 
+/// Bytes of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub total: u64,
+    /// What this process may still write.
+    pub free: u64,
+}
+
 pub trait Disk: Send + Sync + 'static {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
     /// Every entry of a directory, in no particular order.
@@ -61,8 +69,8 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes everything written so far to the file system of `path` durable, names included.
     fn sync_all(&self, path: &Path) -> io::Result<()>;
-    /// Bytes free for this process on the file system of `path`.
-    fn free_space(&self, path: &Path) -> io::Result<u64>;
+    /// How large the file system of `path` is, and how much of it is free.
+    fn space(&self, path: &Path) -> io::Result<Space>;
     /// Takes the exclusive lock on a file, creating it, and leaves `note` in it for whoever comes second. Does not wait.
     fn lock(&self, path: &Path, note: &str) -> io::Result<LockAttempt>;
 

@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod ids;
 pub mod logging;
+pub mod supervisor;
 pub mod tasks;
 pub mod time;
 

@@ -8,7 +8,7 @@ use clap::Args;
 use super::error::{CliError, Result};
 use super::nearest::nearest;
 use crate::base::ErrorCode;
-use crate::client::client::Topics;
+use crate::client::cluster::Topics;
 use crate::client::metadata::Topic;
 use crate::client::{Address, Client, ClientError, ClientOptions};
 

@@ -57,6 +57,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Serve(args) => return serve::run(args),
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
@@ -64,7 +65,6 @@ pub fn run() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
-        Command::Serve(args) => return serve::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -172,12 +172,10 @@ impl Accumulator {
         let compression = self.limits.compression;
         let half = batch.records.div_ceil(2);
         let mut builders = [BatchBuilder::new(compression), BatchBuilder::new(compression)];
-        let mut pushed = 0;
         let decoded = owned::decode(&batch.bytes, usize::MAX).next().and_then(Result::ok).expect("it was built here");
-        for record in decoded.record_refs() {
+        for (pushed, record) in decoded.record_refs().enumerate() {
             let record = record.expect("it was built here");
             builders[pushed / half].push(record.timestamp, record.key, record.value, record.headers.iter());
-            pushed += 1;
         }
         let empty = BatchBuilder::new(compression).uncompressed_size();
         self.bytes += builders.iter().map(|builder| builder.uncompressed_size() - empty).sum::<usize>();

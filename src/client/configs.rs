@@ -7,7 +7,7 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 use kafka_protocol::protocol::StrBytes;
 
-use super::client::Client;
+use super::cluster::Client;
 use super::error::ClientError;
 use crate::base::ids::BrokerId;
 

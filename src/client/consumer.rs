@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::aborted::AbortedTransactions;
-use super::client::{Client, topic_name};
+use super::cluster::{Client, topic_name};
 use super::error::ClientError;
 use super::offsets::IsolationLevel;
 use super::retry;

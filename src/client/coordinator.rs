@@ -6,7 +6,7 @@ use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::protocol::StrBytes;
 
-use super::client::{Client, Topics};
+use super::cluster::{Client, Topics};
 use super::connection::Connection;
 use super::error::ClientError;
 use crate::base::ids::BrokerId;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::client::{Client, Topics};
+use super::cluster::{Client, Topics};
 use super::connection::Connection;
 use super::error::ClientError;
 use crate::base::ErrorCode;

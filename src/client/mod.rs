@@ -7,7 +7,7 @@
 pub mod aborted;
 pub mod accumulator;
 pub mod address;
-pub mod client;
+pub mod cluster;
 pub mod configs;
 mod connection;
 pub mod consumer;
@@ -24,7 +24,7 @@ pub mod retry;
 pub mod versions;
 
 pub use address::Address;
-pub use client::{Client, ClientOptions};
+pub use cluster::{Client, ClientOptions};
 pub use connection::Connection;
 pub use consumer::Consumer;
 pub use error::{ClientError, kafka_name};

@@ -7,7 +7,7 @@ use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
 
-use super::client::{Client, topic_name};
+use super::cluster::{Client, topic_name};
 use super::connection::Connection;
 use super::error::ClientError;
 use super::leaders::PerPartition;

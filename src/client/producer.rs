@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::accumulator::{Accumulator, BatchLimits, NewRecord, SealedBatch};
-use super::client::{Client, Topics, topic_name};
+use super::cluster::{Client, Topics, topic_name};
 use super::error::ClientError;
 use super::metadata::Topic;
 use super::partitioner::{StickyPartitioner, partition_for_key};

@@ -141,11 +141,11 @@ impl Controller {
 
     /// # Errors
     /// STALE_BROKER_EPOCH if the request comes from another incarnation than the registered one.
-    pub(super) fn check_broker_epoch<'a>(
-        draft: &'a MetadataImage,
+    pub(super) fn check_broker_epoch(
+        draft: &MetadataImage,
         id: BrokerId,
         epoch: i64,
-    ) -> Result<&'a Arc<BrokerRegistration>, ApiError> {
+    ) -> Result<&Arc<BrokerRegistration>, ApiError> {
         match draft.broker(id) {
             Some(broker) if broker.epoch == epoch => Ok(broker),
             Some(broker) => Err(ApiError::new(

@@ -138,7 +138,7 @@ impl Controller {
         }
         let or_default = |asked: i32, default: i32| if asked == -1 { default } else { asked };
         let partitions = or_default(topic.num_partitions, self.config.log.num_partitions);
-        let factor = or_default(topic.replication_factor.into(), self.config.log.default_replication_factor.into()) as i16;
+        let factor = or_default(topic.replication_factor.into(), self.config.log.default_replication_factor) as i16;
         let refuse = |reason: &str| {
             let message = format!("Unable to replicate the partition {factor} time(s): {reason}");
             ApiError::new(ErrorCode::InvalidReplicationFactor, message)

@@ -39,10 +39,10 @@ impl<'a> TopicScope<'a> {
     }
 
     /// Builds the change of one partition; `active` tells which brokers may lead as far as their registrations go.
-    pub fn change<'p>(
+    pub fn change(
         &self,
         index: i32,
-        partition: &'p PartitionRegistration,
+        partition: &PartitionRegistration,
         active: impl Fn(BrokerId) -> bool,
         shape: impl FnOnce(PartitionChangeBuilder<'_>) -> PartitionChangeBuilder<'_>,
     ) -> Option<MetadataRecord> {

@@ -20,6 +20,7 @@ pub mod mailbox;
 pub mod parked;
 pub mod partition_log;
 pub mod rewrite;
+mod active;
 pub mod runtime;
 pub mod group;
 

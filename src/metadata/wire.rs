@@ -140,6 +140,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A tag, whether the field is there, and what writes it.
+pub(super) type TaggedField<'a> = (u64, bool, &'a dyn Fn(&mut Writer<'_>));
+
 /// Appends fields to a buffer.
 pub(crate) struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -202,7 +205,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Ends a record with its tagged fields: each is written only if it has something to say.
-    pub fn tagged(&mut self, fields: &[(u64, bool, &dyn Fn(&mut Writer<'_>))]) {
+    pub fn tagged(&mut self, fields: &[TaggedField<'_>]) {
         self.uvarint(fields.iter().filter(|(_, present, _)| *present).count() as u64);
         for (tag, _, write) in fields.iter().filter(|(_, present, _)| *present) {
             self.uvarint(*tag);

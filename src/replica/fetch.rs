@@ -34,7 +34,7 @@ pub struct FetchLimits {
 
 /// What one partition of a fetch gives.
 pub enum PartitionFetch {
-    Read(PartitionRead),
+    Read(Box<PartitionRead>),
     Failed(ErrorCode),
 }
 
@@ -60,7 +60,7 @@ impl PartitionFetch {
     }
 
     fn is_cold(&self) -> bool {
-        matches!(self, PartitionFetch::Read(PartitionRead { plan: Some(_), .. }))
+        matches!(self, PartitionFetch::Read(read) if read.plan.is_some())
     }
 
     /// Brings the records into memory and takes them. Blocks on the disk.
@@ -90,7 +90,7 @@ pub fn read(replicas: &ReplicaManager, plan: &FetchPlan, limits: FetchLimits) ->
             last_fetched_epoch: wanted.last_fetched_epoch,
             isolation: limits.isolation,
         };
-        let fetched = partition.read(&request).map_or_else(PartitionFetch::Failed, PartitionFetch::Read);
+        let fetched = partition.read(&request).map_or_else(PartitionFetch::Failed, |read| PartitionFetch::Read(Box::new(read)));
         left = left.saturating_sub(fetched.len());
         first &= fetched.is_empty();
         fetched

@@ -237,7 +237,7 @@ impl Connection {
             if self.partial > UNCOUNTED && self.reserved.is_none() {
                 ready!(self.poll_reserve(cx));
             }
-            if let Poll::Pending = self.stream.poll_read_ready(cx)? {
+            if self.stream.poll_read_ready(cx)?.is_pending() {
                 self.rest();
                 return Poll::Pending;
             }

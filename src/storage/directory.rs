@@ -3,6 +3,7 @@
 //! Invariant: online → offline, never back. A directory goes offline at the first error of a write or sync that is not a lack of space; it is
 //! not tried again before a restart, since nobody knows what such an error left on the disk.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -10,12 +11,12 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::checkpoint::FileError;
+use super::checkpoint::{FileError, offsets};
 use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
 use super::names::{FileKind, FileState, SegmentFile};
 use crate::base::disk::Disk;
-use crate::base::ids::{Offset, TimestampMs};
+use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 
 /// The log directory does not serve any more.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,7 +38,12 @@ pub struct LogDirectory {
     listener: Mutex<Option<OfflineListener>>,
     pub(super) flush_queue: FlushQueue,
     pub(super) deletions: Deletions,
+    /// The checkpoints of offsets as they stand in their files.
+    checkpoints: Mutex<BTreeMap<&'static str, Offsets>>,
 }
+
+/// Offsets of the logs of one directory.
+pub(super) type Offsets = BTreeMap<TopicPartition, Offset>;
 
 impl LogDirectory {
     /// The directory at `path`, which exists, with the id that its `meta.properties` gives.
@@ -50,7 +56,42 @@ impl LogDirectory {
             listener: Mutex::default(),
             flush_queue: FlushQueue::default(),
             deletions: Deletions::default(),
+            checkpoints: Mutex::default(),
         })
+    }
+
+    /// Reads a checkpoint. A damaged file counts as empty: logs are then read from their start (as in Kafka).
+    pub(super) fn read_checkpoint(&self, name: &'static str) -> Result<Offsets, FileError> {
+        let read = match offsets::read(&**self.disk(), &self.path.join(name)) {
+            Err(error @ FileError::Damaged { .. }) => {
+                tracing::warn!(%error, "ignoring a checkpoint");
+                Ok(Offsets::new())
+            }
+            read => read,
+        }?;
+        self.checkpoints.lock().insert(name, read.clone());
+        Ok(read)
+    }
+
+    /// Replaces a checkpoint, unless it would stay the same.
+    pub(super) fn write_checkpoint(&self, name: &'static str, new: Offsets) -> Result<(), FileError> {
+        let mut checkpoints = self.checkpoints.lock();
+        if checkpoints.get(name) != Some(&new) {
+            offsets::write(&**self.disk(), &self.path.join(name), &new)?;
+            checkpoints.insert(name, new);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a checkpoint claims no more than `offset` of a log. Writes the file only if it does.
+    pub(super) fn lower_checkpoint(&self, name: &'static str, log: &TopicPartition, offset: Offset) -> Result<(), FileError> {
+        let mut checkpoints = self.checkpoints.lock();
+        let Some(claimed) = checkpoints.get_mut(name).and_then(|offsets| offsets.get_mut(log)) else { return Ok(()) };
+        if *claimed <= offset {
+            return Ok(());
+        }
+        *claimed = offset;
+        offsets::write(&**self.disk(), &self.path.join(name), &checkpoints[name])
     }
 
     pub fn path(&self) -> &Path {
@@ -138,12 +179,13 @@ impl LogHome {
         self.dir.read().clone()
     }
 
-    /// Renames the directory itself.
+    /// Renames the directory itself, durably.
     pub fn rename(&self, to: PathBuf) -> Result<(), FileError> {
         let mut dir = self.dir.write();
         self.disk().rename(&dir, &to).map_err(FileError::io("rename", &dir))?;
         *dir = to;
-        Ok(())
+        let parent = self.directory.path();
+        self.disk().sync_dir(parent).map_err(FileError::io("sync", parent))
     }
 
     pub fn file(&self, base_offset: Offset, kind: FileKind, state: FileState) -> PathBuf {

@@ -176,12 +176,10 @@ pub(super) fn sync(log: &Arc<LogShared>) -> Result<Option<Offset>, DirectoryOffl
 fn sync_files(log: &LogShared, dirty: &[Arc<Segment>]) -> Result<(), FileError> {
     let mut names_are_new = false;
     for segment in dirty {
-        names_are_new |= segment.name_is_new.swap(false, Ordering::AcqRel);
-        let path = segment.path();
-        match segment.log_file().and_then(|file| file.sync_data().map_err(FileError::io("sync", &path))) {
+        match segment.sync() {
             // Deleted by retention since.
             Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            synced => synced?,
+            synced => names_are_new |= synced?,
         }
     }
     let (disk, dir) = (log.home.disk(), log.home.dir());

@@ -3,24 +3,24 @@
 //! After a stop in order nothing of the log's contents is read: names and sizes tell the segments, the checkpoint where the log ends, the last
 //! snapshot its producers. After any other stop the tail behind the recovery point is verified ([`super::recovery`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::checkpoint::{FileError, partition_metadata};
+use super::checkpoint::{FileError, offsets, partition_metadata};
 use super::directory::{LogDirectory, LogHome};
 use super::leader_epochs::LeaderEpochCache;
 use super::log::{LoadedParts, Log, LogSettings};
 use super::names::{FileKind, FileState, SegmentFile, log_dir_name};
 use super::producer_state::ProducerStateManager;
-use super::recovery::{Loss, Verifier, next_offset_of, rebuild_epochs, replay_producers};
+use super::recovery::{Loss, Verifier, complete_epochs, next_offset_of, rebuild_epochs, replay_producers};
 use super::scan::{BadBatch, BadBatchReason};
 use super::segment::{LookupError, Segment, SegmentFiles};
 use super::shared::LogShared;
 use super::unsynced::Unsynced;
 use crate::base::disk::DirEntry;
-use crate::base::ids::{NO_LEADER_EPOCH, Offset, TimestampMs, TopicId, TopicPartition};
+use crate::base::ids::{Offset, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
 
 /// How the process that had the log directory before this one ended.
@@ -30,8 +30,10 @@ pub enum LastStop {
     Clean,
     /// It was killed, but the machine ran on: all that it wrote is there.
     Killed,
-    /// Nothing is known: the machine may have lost what was not synced.
+    /// Klamm was killed together with its machine, which may have lost what was not synced.
     Lost,
+    /// It was not klamm (or long ago), and it did not close its logs.
+    Foreign,
 }
 
 /// What the log directory's checkpoints say of one log; `None` where they say nothing.
@@ -129,6 +131,7 @@ impl Loader<'_> {
             let recovery_point = checkpoints.recovery_point.unwrap_or(0).max(log_start);
             let verified = Verification { loader: self, home: &home, config, checkpoints, log_start, recovery_point };
             let (end, loss) = verified.run(&mut segments, &mut epochs, &mut producers)?;
+            complete_epochs(&mut epochs, &segments, log_start)?;
             for segment in segments.iter().filter(|segment| segment.size() > 0) {
                 let next = segments.iter().find(|next| next.base_offset() > segment.base_offset());
                 if next.is_none_or(|next| next.base_offset() > recovery_point) {
@@ -152,8 +155,14 @@ impl Loader<'_> {
         log_start = log_start.min(log_end);
         epochs.truncate_from_end(log_end);
         epochs.truncate_from_start(log_start);
+        // What is on the disk must not claim more than was found, should there be another stop before the next checkpoint.
+        self.directory.lower_checkpoint(offsets::RECOVERY_POINT, partition, log_end)?;
+        if epochs.is_dirty() {
+            epochs.flush(&Unsynced(disk.clone()), &dir)?;
+            shared.files_are_new.store(true, Ordering::Relaxed);
+        }
         let active = segments.last().expect("one was made above");
-        active.grow_map_to(config.segment_bytes.max(0) as u64);
+        active.mark_active(config.segment_bytes.max(0) as u64);
         let parts = LoadedParts {
             segments,
             epochs,
@@ -189,7 +198,7 @@ impl Loader<'_> {
     /// A file that was not synced before the machine stopped says nothing; the owner knows the topic and tells.
     fn read_topic_id(&self, dir: &Path) -> Result<Option<TopicId>, FileError> {
         match partition_metadata::read(&**self.directory.disk(), dir) {
-            Err(FileError::Damaged { path, reason }) if self.last_stop == LastStop::Lost => {
+            Err(FileError::Damaged { path, reason }) if self.last_stop != LastStop::Clean => {
                 tracing::warn!(path = %path.display(), reason, "ignoring a file that was not written out");
                 Ok(None)
             }
@@ -197,18 +206,23 @@ impl Loader<'_> {
         }
     }
 
-    /// Finishes what was interrupted: files that were going are removed, and cleaned segments take their place. What is there then.
+    /// Finishes what was interrupted: files that were going are removed, and cleaned segments take their place. What is there then. The outcome is
+    /// durable: what was seen to be gone must not come back behind what is written next.
     fn tidy(&self, home: &LogHome) -> Result<Vec<DirEntry>, FileError> {
         let (disk, dir) = (home.disk(), home.dir());
         let list = || disk.list(&dir).map_err(FileError::io("list", &dir));
         let listing = list()?;
-        let of = |state: FileState| {
-            listing.iter().filter_map(|entry| SegmentFile::parse(&entry.name)).filter(move |file| file.state == state)
+        let files: Vec<(SegmentFile, u64)> =
+            listing.iter().filter_map(|entry| Some((SegmentFile::parse(&entry.name)?, entry.len))).collect();
+        let is_log = |file: &SegmentFile| file.kind == FileKind::Log;
+        let logs: BTreeSet<Offset> =
+            files.iter().filter(|(f, _)| is_log(f) && f.state == FileState::Live).map(|(f, _)| f.base_offset).collect();
+        let is_orphan = |file: &SegmentFile| {
+            file.state == FileState::Live && file.kind != FileKind::ProducerSnapshot && !logs.contains(&file.base_offset)
         };
-        let temporary = |entry: &&DirEntry| !entry.is_dir && entry.name.ends_with(".tmp");
-        if of(FileState::Live).count() + listing.iter().filter(|entry| !entry.is_dir && is_known(&entry.name)).count()
-            == listing.len()
-        {
+        let temporary: Vec<&str> =
+            listing.iter().map(|entry| entry.name.as_str()).filter(|name| name.ends_with(".tmp")).collect();
+        if temporary.is_empty() && files.iter().all(|(file, _)| file.state == FileState::Live && !is_orphan(file)) {
             return Ok(listing);
         }
         let remove = |name: &str| {
@@ -217,65 +231,58 @@ impl Loader<'_> {
             disk.remove_file(&path).map_err(FileError::io("remove", &path))
         };
         // A swap at or behind an unfinished cleaning belongs to it (KAFKA-6264).
-        let first_cleaned = of(FileState::Cleaned).map(|file| file.base_offset).min().unwrap_or(Offset::MAX);
-        for file in of(FileState::Deleted).chain(of(FileState::Cleaned)) {
-            remove(&file.name())?;
-        }
-        for entry in listing.iter().filter(temporary) {
-            remove(&entry.name)?;
-        }
-        let (swapped, invalid): (Vec<_>, Vec<_>) = of(FileState::Swap).partition(|file| file.base_offset < first_cleaned);
-        for file in invalid {
-            remove(&file.name())?;
-        }
+        let of = |state: FileState| files.iter().filter(move |(file, _)| file.state == state);
+        let first_cleaned = of(FileState::Cleaned).map(|(file, _)| file.base_offset).min().unwrap_or(Offset::MAX);
+        let swapped = || of(FileState::Swap).filter(|(file, _)| file.base_offset < first_cleaned);
         let mut replaced: Option<(Offset, Offset)> = None;
-        for file in swapped.iter().filter(|file| file.kind == FileKind::Log) {
-            let path = dir.join(file.name());
-            let len = listing.iter().find(|entry| entry.name == file.name()).map_or(0, |entry| entry.len);
-            let end = end_of_file(&**disk, &path, len, file.base_offset)?;
+        for (file, len) in swapped().filter(|(file, _)| is_log(file)) {
+            let end = end_of_file(&**disk, &dir.join(file.name()), *len, file.base_offset)?;
             let (first, last) = replaced.unwrap_or((file.base_offset, end));
             replaced = Some((first.min(file.base_offset), last.max(end)));
         }
-        let is_replaced = |file: &SegmentFile| replaced.is_some_and(|(first, end)| (first..end).contains(&file.base_offset));
-        for file in of(FileState::Live).filter(is_replaced) {
-            remove(&file.name())?;
+        for (file, _) in &files {
+            let goes = match file.state {
+                FileState::Deleted | FileState::Cleaned => true,
+                FileState::Swap => file.base_offset >= first_cleaned,
+                FileState::Live => {
+                    is_orphan(file) || replaced.is_some_and(|(first, end)| (first..end).contains(&file.base_offset))
+                }
+            };
+            if goes {
+                remove(&file.name())?;
+            }
         }
-        for file in swapped {
-            let (from, to) = (dir.join(file.name()), dir.join(SegmentFile { state: FileState::Live, ..file }.name()));
+        for name in temporary {
+            remove(name)?;
+        }
+        for (file, _) in swapped() {
+            let (from, to) = (dir.join(file.name()), dir.join(SegmentFile { state: FileState::Live, ..*file }.name()));
             tracing::info!(path = %to.display(), "finishing an interrupted swap");
             disk.rename(&from, &to).map_err(FileError::io("rename", &from))?;
         }
+        disk.sync_dir(&dir).map_err(FileError::io("sync", &dir))?;
         list()
     }
 
-    /// The segments of a directory, in order; index files without a log are removed.
+    /// The segments of a directory, in order.
     fn segments(&self, home: &Arc<LogHome>, listing: &[DirEntry]) -> Vec<Arc<Segment>> {
-        let mut found: BTreeMap<Offset, (bool, SegmentFiles)> = BTreeMap::new();
+        let mut found: BTreeMap<Offset, SegmentFiles> = BTreeMap::new();
         for entry in listing.iter().filter(|entry| !entry.is_dir) {
             let Some(file) = SegmentFile::parse(&entry.name).filter(|file| file.state == FileState::Live) else { continue };
             if file.kind == FileKind::ProducerSnapshot {
                 continue;
             }
-            let (has_log, files) = found.entry(file.base_offset).or_default();
+            let files = found.entry(file.base_offset).or_default();
             match file.kind {
-                FileKind::Log => (*has_log, files.log, files.modified) = (true, entry.len, entry.modified),
+                FileKind::Log => (files.log, files.modified) = (entry.len, entry.modified),
                 FileKind::OffsetIndex => files.offset_index = Some(entry.len),
                 FileKind::TimeIndex => files.time_index = Some(entry.len),
                 FileKind::TransactionIndex => files.transaction_index = Some(entry.len),
                 FileKind::ProducerSnapshot => {}
             }
         }
-        found
-            .into_iter()
-            .filter(|(_, (has_log, _))| *has_log)
-            .map(|(base_offset, (_, files))| Segment::open(home, base_offset, files, self.now))
-            .collect()
+        found.into_iter().map(|(base_offset, files)| Segment::open(home, base_offset, files, self.now)).collect()
     }
-}
-
-/// Whether a name is one that belongs in a log's directory beside its segments.
-fn is_known(name: &str) -> bool {
-    [partition_metadata::FILE_NAME, super::leader_epochs::FILE_NAME].contains(&name)
 }
 
 fn snapshots(listing: &[DirEntry]) -> impl Iterator<Item = Offset> + '_ {
@@ -320,14 +327,17 @@ impl Verification<'_> {
         if producers.map_end_offset() < recovery_point {
             replay_producers(producers, segments, self.log_start, recovery_point)?;
         }
-        epochs.truncate_from_end(recovery_point.max(1));
         let first = segments.partition_point(|segment| segment.base_offset() <= recovery_point).saturating_sub(1);
-        let last_epoch = epochs.latest_epoch().unwrap_or(NO_LEADER_EPOCH);
         let (config, now) = (self.config, self.loader.now);
-        let mut verifier = Verifier { config, now, epochs, producers, recovery_point, next_offset: 0, last_epoch };
+        let mut verifier = Verifier { config, now, epochs, producers, recovery_point, next_offset: 0 };
         let mut found = None;
         for n in first..segments.len() {
             let segment = segments[n].clone();
+            if n > first && self.is_behind_a_hole(&segment, verifier.next_offset) {
+                let reason = BadBatchReason::Hole { base_offset: segment.base_offset(), next_offset: verifier.next_offset };
+                found = Some((n, BadBatch { position: 0, reason }));
+                break;
+            }
             if segment.base_offset() > recovery_point {
                 verifier.producers.set_map_end_offset(verifier.producers.map_end_offset().max(segment.base_offset()));
                 verifier.producers.take_snapshot(&**disk, &dir, false)?;
@@ -347,32 +357,76 @@ impl Verification<'_> {
         }
         let end = verifier.next_offset;
         let loss = self.cut_behind(segments, found, end)?;
+        if end < recovery_point {
+            // The checkpoint promised more than there is, and a snapshot may have, too.
+            producers.truncate_and_reload(&**disk, &dir, (self.log_start, end), self.loader.now, expiration)?;
+            replay_producers(producers, segments, self.log_start, end)?;
+        }
         Ok((end, loss))
     }
 
-    /// After a loss of power no index file is believed before it was looked at. A transaction index that is wrong moves the recovery point back to
+    /// Where power may have been lost, no index file is believed before it was looked at. A transaction index that is wrong moves the recovery point back to
     /// the start of its segment, from where it can be made anew.
     fn doubt_indexes(&self, segments: &[Arc<Segment>]) -> Result<Offset, FileError> {
         let mut recovery_point = self.recovery_point;
-        if self.loader.last_stop != LastStop::Lost {
+        if self.loader.last_stop == LastStop::Killed {
             return Ok(recovery_point);
         }
         for segment in segments {
             if !segment.verify_index()? {
                 segment.distrust_index();
             }
-            match segment.transactions().sanity_check(&**self.home.disk()) {
+            match self.verify_transactions(segment) {
                 Err(FileError::Damaged { path, reason }) => {
                     tracing::warn!(path = %path.display(), reason, "rebuilding a transaction index");
+                    segment.transactions().reset(&**self.home.disk())?;
                     recovery_point = recovery_point.min(segment.base_offset().max(self.log_start));
                 }
-                checked => checked?,
+                verified => verified?,
             }
         }
         Ok(recovery_point)
     }
 
-    /// Removes the segments behind the one that was cut, and says what is gone.
+    /// Checks that entries of a transaction index are in order, and that each names a marker in the log: an entry that was torn may look like one.
+    fn verify_transactions(&self, segment: &Segment) -> Result<(), FileError> {
+        let (path, all) = {
+            let transactions = segment.transactions();
+            transactions.sanity_check(&**self.home.disk())?;
+            (transactions.path().to_owned(), transactions.all(&**self.home.disk())?)
+        };
+        for txn in all.iter().filter(|txn| txn.last_offset < self.recovery_point) {
+            let find = || segment.find(txn.last_offset, segment.size(), segment.generation());
+            let found = match find() {
+                Err(LookupError::DamagedIndex) => {
+                    segment.rebuild_index()?;
+                    find()
+                }
+                found => found,
+            };
+            let marker = match found {
+                Err(LookupError::File(error)) => return Err(error),
+                found => found.ok().flatten(),
+            };
+            let is_its_marker = marker.is_some_and(|batch| {
+                let header = batch.header;
+                header.is_control() && header.base_offset == txn.last_offset && header.producer_id == txn.producer_id
+            });
+            if !is_its_marker || txn.first_offset >= txn.last_offset {
+                return Err(FileError::damaged(&path, format!("{txn:?} has no marker in the log")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something is missing in front of a segment. Klamm begins a segment where the one before ends, unless offsets jump by more than a
+    /// segment can express, and compacts only in front of the recovery point; Kafka does neither.
+    fn is_behind_a_hole(&self, segment: &Segment, next_offset: Offset) -> bool {
+        let missing = segment.base_offset() - next_offset;
+        self.loader.last_stop == LastStop::Lost && missing > 0 && missing <= i64::from(i32::MAX)
+    }
+
+    /// Removes the segments behind the one that was cut, that one too if nothing is left of it, and says what is gone.
     fn cut_behind(
         &self,
         segments: &mut Vec<Arc<Segment>>,
@@ -391,20 +445,19 @@ impl Verification<'_> {
             return Ok(Some(self.report(Loss { path: active.path(), bad, log_end_offset: end, bytes: 0, damaged })));
         };
         let cut = segments[at].clone();
-        let mut bytes = self.original_size(&cut).saturating_sub(cut.size());
-        for segment in segments.drain(at + 1..) {
-            bytes += segment.size();
+        let is_hole = matches!(bad.reason, BadBatchReason::Hole { .. });
+        let mut bytes = cut.size_when_opened().saturating_sub(if is_hole { 0 } else { cut.size() });
+        // A segment that lies where the log does not end must not stay, not even empty.
+        let kept = if at > 0 && (is_hole || (cut.size() == 0 && cut.base_offset() != end)) { at } else { at + 1 };
+        for (n, segment) in segments.drain(kept..).enumerate().rev() {
+            bytes += if kept + n == at { 0 } else { segment.size() };
             for path in segment.mark_deleted()? {
                 self.home.directory.deletions.schedule_file(path, self.loader.now);
             }
+            let dir = self.home.dir();
+            self.home.disk().sync_dir(&dir).map_err(FileError::io("sync", &dir))?;
         }
-        let dir = self.home.dir();
-        self.home.disk().sync_dir(&dir).map_err(FileError::io("sync", &dir))?;
         Ok(Some(self.report(Loss { path: cut.path(), bad, log_end_offset: end, bytes, damaged })))
-    }
-
-    fn original_size(&self, segment: &Segment) -> u64 {
-        segment.size_when_opened()
     }
 
     fn report(&self, loss: Loss) -> Loss {

@@ -16,7 +16,7 @@ use super::producer_state::{AppendOrigin, ProducerStateManager, ProducerUpdates}
 use super::scan::{BadBatch, BadBatchReason, LogScan};
 use super::segment::{LookupError, Segment};
 use super::transaction_index::AbortedTxn;
-use crate::base::ids::{NO_LEADER_EPOCH, Offset, TimestampMs};
+use crate::base::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, TimestampMs};
 use crate::config::topic::TopicConfig;
 use crate::record::batch::{BatchHeader, HEADER_LEN};
 
@@ -83,11 +83,13 @@ pub(super) fn replay_producers(
         let file = segment.log_file()?;
         let mut scan = LogScan::new(&*file, position, segment.size());
         let io = |error| FileError::io("read", &segment.path())(error);
+        let mut next_offset = segment.base_offset();
         while let Some(found) = scan.next_header().map_err(io)? {
             let Ok((header, position)) = found else { break };
-            if header.base_offset >= end {
+            if header.base_offset >= end || header.base_offset < next_offset {
                 break;
             }
+            next_offset = header.next_offset();
             if header.last_offset() >= from && header.has_producer_id() {
                 let body = if header.is_control() { scan.body(&header, position).map_err(io)? } else { Vec::new() };
                 for txn in apply_batch(producers, &header, &body).completed() {
@@ -132,6 +134,40 @@ pub(super) fn rebuild_epochs(segments: &[Arc<Segment>]) -> Result<LeaderEpochCac
     Ok(epochs)
 }
 
+/// Enters the epochs of the batches from `log_start` on that lie in front of all known ones: the log's start had moved, the epochs with it, and then
+/// it was not remembered.
+pub(super) fn complete_epochs(
+    epochs: &mut LeaderEpochCache,
+    segments: &[Arc<Segment>],
+    log_start: Offset,
+) -> Result<(), FileError> {
+    let until = epochs.earliest().map_or(Offset::MAX, |entry| entry.start_offset);
+    if until <= log_start {
+        return Ok(());
+    }
+    let mut completed = LeaderEpochCache::new();
+    'log: for (n, segment) in segments.iter().enumerate() {
+        if segments.get(n + 1).is_some_and(|next| next.base_offset() <= log_start) {
+            continue;
+        }
+        let file = segment.log_file()?;
+        let mut scan = LogScan::new(&*file, 0, segment.size());
+        while let Some(Ok((header, _))) = scan.next_header().map_err(FileError::io("read", &segment.path()))? {
+            if header.base_offset >= until || header.leader_epoch < 0 {
+                break 'log;
+            }
+            note_epoch(&mut completed, &header);
+        }
+    }
+    if !completed.is_empty() {
+        for entry in epochs.entries() {
+            completed.assign(entry.epoch, entry.start_offset);
+        }
+        *epochs = completed;
+    }
+    Ok(())
+}
+
 /// The state of a log that is being verified, segment by segment.
 pub(super) struct Verifier<'a> {
     pub config: &'a TopicConfig,
@@ -142,7 +178,6 @@ pub(super) struct Verifier<'a> {
     pub recovery_point: Offset,
     /// Where the next batch may begin at the earliest.
     pub next_offset: Offset,
-    pub last_epoch: i32,
 }
 
 impl Verifier<'_> {
@@ -153,7 +188,10 @@ impl Verifier<'_> {
         let (mut position, trusted) = self.resume_at(segment)?;
         if !trusted {
             segment.forget_index(self.now)?;
+            self.next_offset = self.next_offset.max(segment.base_offset());
         }
+        self.epochs.truncate_from_end(self.next_offset);
+        let mut last_epoch = self.epochs.latest_epoch().unwrap_or(NO_LEADER_EPOCH);
         segment.publish(position);
         let mut scan = LogScan::new(&*file, position, size);
         let bad = loop {
@@ -166,20 +204,20 @@ impl Verifier<'_> {
             let header = batch.header;
             let doubted = header.last_offset() >= self.recovery_point;
             let judged = self
-                .judge(segment, &header)
+                .judge(segment, &header, last_epoch)
                 .and_then(|()| if doubted { batch.verify_checksum().map_err(BadBatchReason::Checksum) } else { Ok(()) });
             if let Err(reason) = judged {
                 break Some(BadBatch { position: at, reason });
             }
             segment.index_batch(&header, at, self.config, self.now);
             note_epoch(self.epochs, &header);
-            if header.has_producer_id() && header.base_offset >= self.producers.map_end_offset() {
+            if header.has_producer_id() && header.last_offset() >= self.producers.map_end_offset() {
                 let body = &batch.bytes()[HEADER_LEN..];
                 self.replay(segment, &header, body, doubted)?;
             }
             self.producers.set_map_end_offset(self.producers.map_end_offset().max(header.next_offset()));
             self.next_offset = header.next_offset();
-            self.last_epoch = self.last_epoch.max(header.leader_epoch);
+            last_epoch = last_epoch.max(header.leader_epoch);
             position = at + header.size() as u64;
         };
         segment.publish(position);
@@ -192,27 +230,39 @@ impl Verifier<'_> {
     /// Where to begin: at the recovery point if the index leads there, else at the start of the segment, whose index is not to be trusted then.
     fn resume_at(&mut self, segment: &Arc<Segment>) -> Result<(u64, bool), LookupError> {
         let base_offset = segment.base_offset();
-        segment.transactions().truncate_to(&**segment.home().disk(), self.recovery_point.max(base_offset))?;
+        segment.truncate_transactions(self.recovery_point.max(base_offset))?;
         if self.recovery_point <= base_offset {
-            self.next_offset = self.next_offset.max(base_offset);
             return Ok((0, false));
         }
-        let at = match segment.find(self.recovery_point, segment.size(), segment.generation()) {
-            Err(LookupError::DamagedIndex | LookupError::Corrupt { .. }) => return Ok((0, false)),
-            Err(error) => return Err(error),
-            Ok(found) => found,
+        let start = match segment.scan_start(self.recovery_point - 1, segment.generation()) {
+            Err(LookupError::DamagedIndex) => return Ok((0, false)),
+            start => start?,
         };
-        let (position, offset) = match at {
-            Some(batch) => (batch.position, batch.header.base_offset),
-            None => (segment.size(), self.recovery_point),
-        };
+        let Some((position, next_offset)) = self.walk_to_recovery_point(segment, start)? else { return Ok((0, false)) };
         segment.largest()?;
-        segment.forget_index_from(position, offset, self.now)?;
-        self.next_offset = self.next_offset.max(if at.is_some() { offset } else { next_offset_of(segment)? });
+        segment.forget_index_from(position, next_offset, self.now)?;
+        self.next_offset = self.next_offset.max(next_offset);
         Ok((position, true))
     }
 
-    fn judge(&self, segment: &Segment, header: &BatchHeader) -> Result<(), BadBatchReason> {
+    /// Where the batches end that lie in front of the recovery point, and their offsets; the walk begins at an entry of the index. `None` if that
+    /// does not lead to a batch. What lies behind may look like a batch and be none, so offsets have to go up.
+    fn walk_to_recovery_point(&self, segment: &Segment, start: u64) -> Result<Option<(u64, Offset)>, FileError> {
+        let file = segment.log_file()?;
+        let mut scan = LogScan::new(&*file, start, segment.size());
+        let (mut position, mut next_offset) = (start, segment.base_offset());
+        while let Some(Ok((header, at))) = scan.next_header().map_err(FileError::io("read", &segment.path()))? {
+            let goes_on = header.base_offset >= next_offset && header.last_offset() >= header.base_offset;
+            if !goes_on || header.last_offset() >= self.recovery_point {
+                break;
+            }
+            (position, next_offset) = (at + header.size() as u64, header.next_offset());
+        }
+        let led_nowhere = start > 0 && position == start;
+        Ok((!led_nowhere).then_some((position, next_offset)))
+    }
+
+    fn judge(&self, segment: &Segment, header: &BatchHeader, last_epoch: LeaderEpoch) -> Result<(), BadBatchReason> {
         let (base_offset, last_offset) = (header.base_offset, header.last_offset());
         if base_offset < self.next_offset || last_offset < base_offset || base_offset < segment.base_offset() {
             return Err(BadBatchReason::OffsetsGoBack { base_offset, next_offset: self.next_offset });
@@ -220,8 +270,8 @@ impl Verifier<'_> {
         if relative_offset(last_offset, segment.base_offset()).is_none() {
             return Err(BadBatchReason::OffsetOverflow { last_offset, base_offset: segment.base_offset() });
         }
-        if header.leader_epoch != NO_LEADER_EPOCH && header.leader_epoch < self.last_epoch {
-            return Err(BadBatchReason::EpochsGoBack { epoch: header.leader_epoch, last: self.last_epoch });
+        if header.leader_epoch != NO_LEADER_EPOCH && header.leader_epoch < last_epoch {
+            return Err(BadBatchReason::EpochsGoBack { epoch: header.leader_epoch, last: last_epoch });
         }
         Ok(())
     }
@@ -231,7 +281,7 @@ impl Verifier<'_> {
         for txn in updates.completed() {
             if txn.aborted && index {
                 let entry = AbortedTxn::new(txn, self.producers.last_stable_offset(txn));
-                segment.transactions().append(&**segment.home().disk(), &entry)?;
+                segment.append_aborted(&entry)?;
             }
             self.producers.complete_txn(txn);
         }

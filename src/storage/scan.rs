@@ -30,6 +30,8 @@ pub enum BadBatchReason {
     Checksum(ChecksumMismatch),
     #[error("offset {base_offset} follows {next_offset}, which should have been less")]
     OffsetsGoBack { base_offset: i64, next_offset: i64 },
+    #[error("a segment begins at {base_offset}, but the one before ends at {next_offset}")]
+    Hole { base_offset: i64, next_offset: i64 },
     #[error("leader epoch {epoch} follows {last}")]
     EpochsGoBack { epoch: i32, last: i32 },
     #[error("offset {last_offset} lies too far from the segment's first offset {base_offset}")]

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::disk::{DirEntry, Disk, DiskFile, LockAttempt, OpenMode};
+use crate::base::disk::{DirEntry, Disk, DiskFile, LockAttempt, OpenMode, Space};
 
 pub(super) struct Unsynced(pub Arc<dyn Disk>);
 
@@ -49,8 +49,8 @@ impl Disk for Unsynced {
         self.0.sync_all(path)
     }
 
-    fn free_space(&self, path: &Path) -> io::Result<u64> {
-        self.0.free_space(path)
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.0.space(path)
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<LockAttempt> {

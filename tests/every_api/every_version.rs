@@ -7,8 +7,8 @@ use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest};
 use klamm::api::table;
 use klamm::protocol::{ApiRequest, shape};
 
+use crate::node::{Client, TestNode};
 use crate::protocol_support::{Visit, dream, encode, versions, visit_every_request};
-use crate::support::{Client, TestNode};
 
 /// Ids that a random request does not hit, so that it cannot unregister the node that answers it.
 const NODE: &[&str] = &["node.id=100000", "group.initial.rebalance.delay.ms=0"];

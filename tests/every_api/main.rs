@@ -2,7 +2,7 @@
 
 #[path = "../protocol_support/mod.rs"]
 mod protocol_support;
-#[path = "../support/mod.rs"]
-mod support;
+#[path = "../support/node.rs"]
+mod node;
 
 mod every_version;

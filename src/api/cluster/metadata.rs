@@ -14,6 +14,7 @@ use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, Metada
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::api::partition_view::{PartitionView, ids};
 use crate::api::reply::Reply;
 use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;
@@ -24,7 +25,7 @@ use crate::metadata::{MetadataImage, PartitionRegistration, TopicImage};
 
 /// All operations that ACLs know for a topic, as a bit field: READ 3, WRITE 4, CREATE 5, DELETE 6, ALTER 7, DESCRIBE 8,
 /// DESCRIBE_CONFIGS 10, ALTER_CONFIGS 11. Without an authorizer everybody may do everything.
-const ALL_TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub const ALL_TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// Likewise for the cluster: CREATE 5, ALTER 7, DESCRIBE 8, CLUSTER_ACTION 9, DESCRIBE_CONFIGS 10, ALTER_CONFIGS 11, IDEMPOTENT_WRITE 12,
 /// CREATE_TOKENS 13, DESCRIBE_TOKENS 14 are known; tokens belong to users.
 pub const ALL_CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
@@ -166,28 +167,27 @@ impl Answer {
         index: i32,
         partition: &PartitionRegistration,
     ) -> MetadataResponsePartition {
-        let leader = image.broker(partition.leader).filter(|b| !b.fenced);
-        let reachable = leader.is_some_and(|b| b.endpoint(&session.listener).is_some());
-        let alive = |id: &i32| image.broker(*id).is_some_and(|b| !b.fenced && b.endpoint(&session.listener).is_some());
+        let view = PartitionView { image, listener: &session.listener, partition };
         // Version 0 has no way to say that a replica is offline, so such replicas are left out.
-        let listed = |ids: &[i32]| -> Vec<BrokerId> {
-            ids.iter().filter(|id| self.version > 0 || alive(id)).map(|id| BrokerId(*id)).collect()
-        };
-        let code = match (leader, reachable) {
-            (Some(_), true) => None,
-            (Some(_), false) if self.version >= 6 => Some(ErrorCode::ListenerNotFound),
-            _ => Some(ErrorCode::LeaderNotAvailable),
+        let listed = |of: &[i32]| ids(of.iter().copied().filter(|id| self.version > 0 || view.is_alive(*id)));
+        let (replicas, isr) = (listed(&partition.replicas), listed(&partition.isr));
+        let incomplete = replicas.len() < partition.replicas.len() || isr.len() < partition.isr.len();
+        let code = match view.leader() {
+            Some(_) if incomplete => Some(ErrorCode::ReplicaNotAvailable),
+            Some(_) => None,
+            None if view.is_led() && self.version >= 6 => Some(ErrorCode::ListenerNotFound),
+            None => Some(ErrorCode::LeaderNotAvailable),
         };
         let mut response = MetadataResponsePartition::default()
             .with_partition_index(index)
-            .with_leader_id(BrokerId(if reachable { partition.leader } else { NO_LEADER }))
-            .with_replica_nodes(listed(&partition.replicas))
-            .with_isr_nodes(listed(&partition.isr));
+            .with_leader_id(view.leader().unwrap_or(BrokerId(NO_LEADER)))
+            .with_replica_nodes(replicas)
+            .with_isr_nodes(isr);
         if let Some(code) = code {
             response.error_code = code.code();
         }
         if self.version >= 5 {
-            response.offline_replicas = partition.replicas.iter().filter(|id| !alive(id)).map(|id| BrokerId(*id)).collect();
+            response.offline_replicas = view.offline_replicas();
         }
         if self.version >= 7 {
             response.leader_epoch = partition.leader_epoch;

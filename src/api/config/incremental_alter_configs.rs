@@ -6,7 +6,7 @@ use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsRe
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
 use super::alteration::Preprocessed;
-use crate::api::mutation::{FORWARD_TIMEOUT_MS, mutate};
+use crate::api::forward::{FORWARD_TIMEOUT_MS, mutate};
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::config::alter::Op;

@@ -1,7 +1,8 @@
 //! OffsetCommit: v2–10. Writes down how far a group has come.
 //!
 //! v5 no retention time any more (KIP-211) · v6 leader epochs (KIP-320) · v7 static members (KIP-345) · v8 flexible · v9 member epochs
-//! (KIP-848) · v10 topic ids (KIP-516). Partitions that do not exist are refused one by one; the others are committed.
+//! (KIP-848) · v10 topic ids (KIP-516). Partitions that do not exist are refused one by one; the others are committed, with the id of their
+//! topic whatever the version, so that a commit does not outlive its topic in another one of the same name.
 
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -25,25 +26,25 @@ pub fn handle(cx: &Context, mut request: OffsetCommitRequest) -> Reply<OffsetCom
     if request.topics.is_empty() {
         return Reply::Now(OffsetCommitResponse::default().with_topics(refused));
     }
-    // Answers name topics as the request did.
-    let ids: Vec<(TopicName, TopicId)> = request.topics.iter().map(|t| (t.name.clone(), t.topic_id)).collect();
-    request.topics.iter_mut().for_each(|topic| topic.topic_id = TopicId::nil());
     let answer = cx.broker().groups.commit_offsets(version, request);
     Reply::later(async move {
         let mut response = answer.await;
-        if version >= TOPIC_IDS_SINCE {
-            for topic in &mut response.topics {
-                let id = ids.iter().find(|(name, _)| *name == topic.name).map(|(_, id)| *id);
-                topic.topic_id = id.unwrap_or_default();
-                topic.name = TopicName::default();
-            }
-        }
+        response.topics.iter_mut().for_each(|topic| name_as_asked(topic, version));
         response.topics.extend(refused);
         response
     })
 }
 
-/// The part of a topic that exists, by name; the rest is refused.
+/// Answers name topics as requests do.
+fn name_as_asked(topic: &mut OffsetCommitResponseTopic, version: i16) {
+    if version >= TOPIC_IDS_SINCE {
+        topic.name = TopicName::default();
+    } else {
+        topic.topic_id = TopicId::nil();
+    }
+}
+
+/// The part of a topic that exists, by name and id; the rest is refused.
 fn known(
     image: &MetadataImage,
     mut topic: OffsetCommitRequestTopic,
@@ -71,6 +72,7 @@ fn known(
         refused.push(refuse(absent.iter().map(|p| p.partition_index).collect(), ErrorCode::UnknownTopicOrPartition));
     }
     topic.partitions = there;
+    topic.topic_id = found.id;
     topic.name = TopicName(StrBytes::from_string(found.name.to_string()));
     (!topic.partitions.is_empty()).then_some(topic)
 }

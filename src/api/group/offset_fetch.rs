@@ -40,7 +40,7 @@ pub fn handle(cx: &Context, request: OffsetFetchRequest) -> Reply<OffsetFetchRes
         }
         if version >= TOPIC_IDS_SINCE {
             let image = session.broker.metadata.image();
-            for (group, refused) in groups.iter_mut().zip(refused) {
+            for (group, refused) in groups.iter_mut().zip(refused).filter(|(group, _)| group.error_code == 0) {
                 group.topics.iter_mut().for_each(|topic| {
                     topic.topic_id = image.topics().id_of(&topic.name).unwrap_or_default();
                     topic.name = TopicName::default();

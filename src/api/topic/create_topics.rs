@@ -6,7 +6,7 @@
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 
-use crate::api::mutation::mutate;
+use crate::api::forward::mutate;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::controller::ApiError;

@@ -6,7 +6,7 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 
-use crate::api::mutation::mutate;
+use crate::api::forward::mutate;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::controller::ApiError;

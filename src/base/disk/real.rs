@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 
-use super::{DirEntry, Disk, DiskFile, DiskMap, LockAttempt, OpenMode};
+use super::{DirEntry, Disk, DiskFile, DiskMap, LockAttempt, OpenMode, Space};
 
 /// The real disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,9 +82,9 @@ impl Disk for RealDisk {
         Ok(LockAttempt::Held(Box::new(file)))
     }
 
-    fn free_space(&self, path: &Path) -> io::Result<u64> {
+    fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
-        Ok(stat.f_bavail * stat.f_frsize)
+        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
     }
 }
 

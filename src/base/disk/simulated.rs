@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{DirEntry, Disk, DiskFile, DiskMap, LockAttempt, OpenMode};
+use super::{DirEntry, Disk, DiskFile, DiskMap, LockAttempt, OpenMode, Space};
 use crate::base::ids::TimestampMs;
 
 const ROOT: u64 = 0;
@@ -501,8 +501,10 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
-    fn free_space(&self, _path: &Path) -> io::Result<u64> {
-        Ok(self.state.lock().free() as u64)
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        let state = self.state.lock();
+        let free = state.free() as u64;
+        Ok(Space { total: state.used() + free, free })
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<LockAttempt> {
@@ -766,7 +768,7 @@ mod tests {
         file.write_all_at(&[IoSlice::new(b"abcd")], 0).unwrap();
         let error = file.write_all_at(&[IoSlice::new(b"efgh")], 4).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert_eq!((file.len().unwrap(), disk.free_space(Path::new("/")).unwrap()), (6, 0));
+        assert_eq!((file.len().unwrap(), disk.space(Path::new("/")).unwrap()), (6, Space { total: 6, free: 0 }));
     }
 
     #[test]

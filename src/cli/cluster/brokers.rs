@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::base::ids::BrokerId;
 use crate::cli::error::Result;
 use crate::cli::output::{Format, Table, or_dash};
-use crate::client::client::Topics;
+use crate::client::cluster::Topics;
 use crate::client::metadata::ClusterMetadata;
 use crate::client::{Client, ClientError};
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::error::Result;
 use crate::cli::output::{Format, or_dash};
 use crate::client::Client;
-use crate::client::client::Topics;
+use crate::client::cluster::Topics;
 
 #[derive(Args)]
 #[command(after_help = "Examples:

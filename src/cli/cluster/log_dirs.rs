@@ -14,7 +14,7 @@ use crate::cli::connect::existing_topic;
 use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::Problem;
 use crate::cli::output::{Format, Table, or_dash, report, size};
-use crate::client::client::{Topics, topic_name};
+use crate::client::cluster::{Topics, topic_name};
 use crate::client::{Client, ClientError};
 use crate::protocol::supplement::DescribeLogDirsResponse;
 

@@ -12,7 +12,7 @@ use crate::base::time::Clock;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{Format, Table, or_dash};
 use crate::cli::when;
-use crate::client::client::topic_name;
+use crate::client::cluster::topic_name;
 use crate::client::{Client, ClientError};
 
 /// Name of the metadata log.

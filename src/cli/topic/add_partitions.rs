@@ -11,7 +11,7 @@ use crate::cli::connect::existing_topic;
 use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::{Outcome, conclude};
 use crate::cli::output::{Format, plural};
-use crate::client::client::topic_name;
+use crate::client::cluster::topic_name;
 use crate::client::{Client, ClientError};
 
 #[derive(Args)]

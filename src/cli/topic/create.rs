@@ -14,7 +14,7 @@ use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::{Outcome, conclude};
 use crate::cli::output::{Format, plural};
 use crate::cli::settings::{Setting, meant, topic_setting};
-use crate::client::client::topic_name;
+use crate::client::cluster::topic_name;
 use crate::client::{Client, ClientError};
 use crate::config::def::TOPIC;
 use crate::storage::checkpoint::uuid_text;

@@ -12,7 +12,7 @@ use crate::cli::connect::no_topic;
 use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::{Outcome, conclude};
 use crate::cli::output::Format;
-use crate::client::client::topic_name;
+use crate::client::cluster::topic_name;
 use crate::client::{Client, ClientError};
 
 /// First version that deletes by id too, and names topics in another field.

@@ -18,7 +18,7 @@ use crate::cli::outcome::{Outcome, conclude};
 use crate::cli::output::Format;
 use crate::cli::partitions::TopicPartitions;
 use crate::cli::when;
-use crate::client::client::topic_name;
+use crate::client::cluster::topic_name;
 use crate::client::offsets::{IsolationLevel, OffsetSpec, all_found};
 use crate::client::{Client, ClientError, Connection};
 

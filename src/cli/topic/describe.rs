@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::connect::no_topic;
 use crate::cli::error::Result;
 use crate::cli::output::{Format, Table, list, or_dash};
-use crate::client::client::Topics;
+use crate::client::cluster::Topics;
 use crate::client::configs::ConfigResource;
 use crate::client::metadata::{Partition, Topic};
 use crate::client::{Client, ClientError, kafka_name};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::error::Result;
 use crate::cli::output::{Format, Table, note};
 use crate::client::Client;
-use crate::client::client::Topics;
+use crate::client::cluster::Topics;
 use crate::client::metadata::Topic;
 use crate::storage::checkpoint::uuid_text;
 

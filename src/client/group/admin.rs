@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 use super::{group_id, protocol};
 use crate::base::ErrorCode;
 use crate::base::ids::TopicPartition;
-use crate::client::client::{Client, Topics, topic_name};
+use crate::client::cluster::{Client, Topics, topic_name};
 use crate::client::error::ClientError;
 use crate::client::leaders::PerPartition;
 

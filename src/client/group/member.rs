@@ -29,7 +29,7 @@ use super::offsets::{Membership, coordinator_moved};
 use super::{group_id, protocol};
 use crate::base::ErrorCode;
 use crate::base::ids::{Offset, TopicPartition};
-use crate::client::client::{Client, Topics};
+use crate::client::cluster::{Client, Topics};
 use crate::client::error::ClientError;
 use crate::client::leaders::PerPartition;
 

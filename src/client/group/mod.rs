@@ -9,7 +9,7 @@ pub mod protocol;
 use kafka_protocol::messages::GroupId;
 use kafka_protocol::protocol::StrBytes;
 
-use super::client::Client;
+use super::cluster::Client;
 use super::error::ClientError;
 use crate::protocol::messages::ApiRequest;
 

@@ -11,7 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::group_id;
 use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, TopicPartition};
-use crate::client::client::{Client, topic_name};
+use crate::client::cluster::{Client, topic_name};
 use crate::client::error::ClientError;
 use crate::client::leaders::PerPartition;
 

@@ -34,7 +34,7 @@ use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::mailbox::{Mailbox, client_error};
-use crate::coordinator::runtime;
+use crate::coordinator::runtime::{self, Place};
 use crate::coordinator::shard::{Producer, TransactionResult};
 
 use super::classic::join::refuse_join;
@@ -97,9 +97,9 @@ impl GroupCoordinator {
         }
         let config = self.config.load_full();
         let write_timeout = Duration::from_millis(config.offsets_commit_timeout_ms.max(0) as u64);
+        let place = Place { log, leader_epoch, clock: self.clock.clone(), write_timeout };
         let stop = CancellationToken::new();
-        let new_shard = move || GroupShard::new(config.clone());
-        let mailbox = runtime::spawn(log, leader_epoch, new_shard, write_timeout, self.clock.clone(), stop.clone());
+        let mailbox = runtime::spawn(place, move || GroupShard::new(config.clone()), stop.clone());
         shards.insert(partition, Led { leader_epoch, mailbox, stop });
     }
 

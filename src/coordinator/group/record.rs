@@ -94,6 +94,28 @@ impl Record {
         Record::GroupMetadata { group: group.clone(), value: None }
     }
 
+    /// Bytes that key and value take when encoded, at most.
+    pub fn size_max(&self) -> usize {
+        let text = |text: &StrBytes| 5 + text.len();
+        let optional = |it: &Option<StrBytes>| it.as_ref().map_or(5, text);
+        match self {
+            Record::OffsetCommit { key, value } => {
+                6 + text(&key.group) + text(&key.topic) + value.as_ref().map_or(0, |value| 49 + text(&value.metadata))
+            }
+            Record::GroupMetadata { group, value } => {
+                let member = |it: &MemberMetadata| {
+                    let texts = text(&it.member_id) + optional(&it.instance_id) + text(&it.client_id) + text(&it.client_host);
+                    texts + 18 + it.subscription.len() + it.assignment.len()
+                };
+                let value = value.as_ref().map_or(0, |it| {
+                    let texts = text(&it.protocol_type) + optional(&it.protocol) + optional(&it.leader);
+                    texts + 18 + it.members.iter().map(member).sum::<usize>()
+                });
+                2 + text(group) + value
+            }
+        }
+    }
+
     pub fn encode(&self) -> (Bytes, Option<Bytes>) {
         match self {
             Record::OffsetCommit { key, value } => (key.encode(), value.as_ref().map(OffsetCommitValue::encode)),

@@ -23,8 +23,9 @@ use super::offsets::{Committed, Offsets};
 use super::record::{GroupMetadataValue, Record};
 use super::request::{GroupRequest, GroupResponse};
 
-/// Bytes of a batch that no record can have: its header and the framing of one record.
-const BATCH_OVERHEAD: usize = 128;
+/// Bytes of a batch's header and of the framing of one record, rounded up.
+const BATCH_OVERHEAD: usize = 64;
+const RECORD_OVERHEAD: usize = 32;
 
 /// A group of whichever protocol.
 #[derive(Clone, Debug)]
@@ -89,13 +90,7 @@ impl<'a> Step<'a> {
 
 /// Whether records fit into one batch, so that a crash leaves all of them or none.
 pub fn fits<'r>(at: &At, records: impl Iterator<Item = &'r Record>) -> bool {
-    let size: usize = records
-        .map(|record| {
-            let (key, value) = record.encode();
-            BATCH_OVERHEAD / 4 + key.len() + value.map_or(0, |value| value.len())
-        })
-        .sum();
-    BATCH_OVERHEAD + size <= at.max_batch_bytes
+    BATCH_OVERHEAD + records.map(|record| RECORD_OVERHEAD + record.size_max()).sum::<usize>() <= at.max_batch_bytes
 }
 
 #[derive(Debug)]
@@ -135,6 +130,11 @@ impl GroupShard {
         let mut step = Step::new(at, config, timers);
         let outcome = decide(group, &mut step);
         Some((step.finish(), outcome))
+    }
+
+    /// Time has passed for a group, if it is still there.
+    fn timed(&mut self, at: &At, id: &StrBytes, act: impl FnOnce(&mut ClassicGroup, &mut Step<'_>)) -> Effects<Self> {
+        self.with_classic(at, id, act).map(|(effects, ())| effects).unwrap_or_default()
     }
 
     /// The classic group of this id, which is made if there is none.
@@ -236,25 +236,15 @@ impl Shard for GroupShard {
     }
 
     fn on_time(&mut self, at: &At) -> Effects<Self> {
-        let Some(timer) = self.timers.pop_due(at.now) else { return Effects::default() };
-        let (id, member) = match timer {
-            Timer::Expiry => return self.expire(at),
-            Timer::Session { group, member } => (group, Some(member)),
-            Timer::Join(group) => {
-                return self
-                    .with_classic(at, &group, |group, step| group.on_join_timeout(step))
-                    .map(|it| it.0)
-                    .unwrap_or_default();
+        match self.timers.pop_due(at.now) {
+            None => Effects::default(),
+            Some(Timer::Expiry) => self.expire(at),
+            Some(Timer::Session { group, member }) => {
+                self.timed(at, &group, |group, step| group.on_session_timeout(step, &member))
             }
-            Timer::Sync(group) => {
-                return self
-                    .with_classic(at, &group, |group, step| group.on_sync_timeout(step))
-                    .map(|it| it.0)
-                    .unwrap_or_default();
-            }
-        };
-        let member = member.unwrap_or_default();
-        self.with_classic(at, &id, |group, step| group.on_session_timeout(step, &member)).map(|it| it.0).unwrap_or_default()
+            Some(Timer::Join(group)) => self.timed(at, &group, ClassicGroup::on_join_timeout),
+            Some(Timer::Sync(group)) => self.timed(at, &group, ClassicGroup::on_sync_timeout),
+        }
     }
 }
 

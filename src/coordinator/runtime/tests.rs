@@ -1,12 +1,17 @@
 //! The runtime with a shard of words, on a log in memory.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::*;
 use crate::base::ids::ProducerId;
 use crate::coordinator::memory_log::MemoryLog;
 use crate::coordinator::rewrite::Live;
-use crate::coordinator::shard::{TransactionResult, Undecodable};
+use crate::coordinator::shard::{At, Effects, Position, Producer, RequestId, TransactionResult, Undecodable, Write};
+use crate::record::builder::BatchBuilder;
+use crate::record::compression::Codec;
 
 /// A shard that remembers words. Durable are the words; what it waits for is not.
 #[derive(Debug, Default)]
@@ -112,7 +117,8 @@ impl Running {
 
     fn with_timeout(log: Arc<MemoryLog>, write_timeout: Duration) -> Self {
         let stop = CancellationToken::new();
-        let mailbox = spawn(log.clone(), 1, Words::default, write_timeout, Clock::system(), stop.clone());
+        let place = Place { log: log.clone(), leader_epoch: 1, clock: Clock::system(), write_timeout };
+        let mailbox = spawn(place, Words::default, stop.clone());
         Self { log, mailbox, stop }
     }
 

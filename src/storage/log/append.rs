@@ -19,6 +19,7 @@ use crate::storage::checkpoint::FileError;
 use crate::storage::directory::is_no_space;
 use crate::storage::error::{AppendError, LogError};
 use crate::storage::flusher::Hint;
+use crate::storage::offset_index::relative_offset;
 use crate::storage::producer_state::{AppendOrigin, ProducerUpdates, TimedMarker, VerificationGuard};
 use crate::storage::segment::Segment;
 use crate::storage::transaction_index::{AbortedTxn, ENTRY_LEN as TXN_ENTRY_LEN};
@@ -197,7 +198,10 @@ impl Log {
         }
         self.active().prepare_to_append().map_err(|error| self.append_error(error))?;
         if self.roll_is_due(header, size, now)? {
-            self.roll_at(header.base_offset, now).map_err(AppendError::from)?;
+            // Where the log ends, even if the batch lies further on, as in a compacted log: a segment that begins elsewhere tells recovery of a hole.
+            let end = self.log_end_offset();
+            let fits = relative_offset(header.last_offset(), end).is_some();
+            self.roll_at(if fits { end } else { header.base_offset }, now).map_err(AppendError::from)?;
         }
         Ok(())
     }
@@ -249,7 +253,7 @@ impl Log {
         for txn in updates.completed() {
             if txn.aborted {
                 let entry = AbortedTxn::new(txn, self.producers.last_stable_offset(txn));
-                let entered = segment.transactions().append(&**self.home().disk(), &entry);
+                let entered = segment.append_aborted(&entry);
                 // Space was reserved; without its entry the transaction's records would be shown to everybody.
                 entered.map_err(|error| AppendError::Offline(self.directory().fail(&error)))?;
             }

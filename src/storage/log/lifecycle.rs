@@ -1,6 +1,6 @@
 //! Rolling, checkpoints, closing and deleting.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -116,10 +116,7 @@ impl Log {
         let name = crate::storage::names::delete_dir_name(self.partition(), unique);
         let to = self.directory().path().join(name);
         self.shared.deleted.store(true, Ordering::Release);
-        self.home().rename(to.clone()).map_err(|error| self.error(error))?;
-        for segment in self.segments.iter() {
-            segment.follow_directory();
-        }
+        self.rename_directory(&to)?;
         self.directory().deletions.schedule_dir(to.clone(), now.saturating_add(self.config.file_delete_delay_ms));
         Ok(to)
     }
@@ -129,22 +126,42 @@ impl Log {
         self.directory().check_online()?;
         let to = self.directory().path().join(crate::storage::names::stray_dir_name(self.partition(), unique));
         self.shared.deleted.store(true, Ordering::Release);
-        self.home().rename(to.clone()).map_err(|error| self.error(error))?;
+        self.rename_directory(&to)?;
         Ok(to)
     }
 
-    /// Takes segments out of the log and has their files removed later. They must not be the active one.
-    pub(super) fn remove_segments(&mut self, removed: &[Arc<Segment>], now: TimestampMs) -> Result<(), LogError> {
+    fn rename_directory(&mut self, to: &Path) -> Result<(), LogError> {
+        self.home().rename(to.to_owned()).map_err(|error| self.error(error))?;
+        for segment in self.segments.iter() {
+            segment.follow_directory();
+        }
+        Ok(())
+    }
+
+    /// Takes segments out of the log, in the order given, and has their files removed later. Each removal is made durable before the next: a loss
+    /// of power in between must not leave a hole.
+    pub(super) fn remove_segments<'a>(
+        &mut self,
+        removed: impl Iterator<Item = &'a Arc<Segment>>,
+        now: TimestampMs,
+    ) -> Result<(), LogError> {
         let due = now.saturating_add(self.config.file_delete_delay_ms);
-        self.change_segments(|segments| segments.retain(|kept| !removed.iter().any(|gone| Arc::ptr_eq(kept, gone))));
         for segment in removed {
             tracing::info!(partition = %self.partition(), ?segment, "deleting a segment");
+            self.change_segments(|segments| segments.retain(|kept| !Arc::ptr_eq(kept, segment)));
             self.producers.release_snapshot(segment.base_offset());
             for path in segment.mark_deleted().map_err(|error| self.error(error))? {
                 self.directory().deletions.schedule_file(path, due);
             }
+            self.sync_names()?;
         }
         Ok(())
+    }
+
+    /// Makes creations, renames and removals in the log's directory durable.
+    pub(super) fn sync_names(&self) -> Result<(), LogError> {
+        let dir = self.dir();
+        self.home().disk().sync_dir(&dir).map_err(|error| self.error(FileError::io("sync", &dir)(error)))
     }
 }
 

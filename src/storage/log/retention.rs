@@ -98,7 +98,7 @@ impl Log {
         }
         let start = self.segments[count].base_offset();
         self.maybe_increment_log_start_offset(start)?;
-        self.remove_segments(&deleted, now)?;
+        self.remove_segments(deleted.iter(), now)?;
         Ok(count)
     }
 }

@@ -1,14 +1,15 @@
 //! Cutting the end of a log, for followers whose log diverged from their leader's.
 //!
-//! Nothing is shown that is going: the end is lowered first. Then segments behind are removed, the one that holds the new end is cut, and the
-//! removal of names is made durable at once, so that after a loss of power no removed segment comes back behind newer records.
+//! Nothing is shown that is going: the end is lowered first, and the checkpoints with it. Then segments behind are removed, the last first, and the one
+//! that holds the new end is cut. Every step is durable before the next: whenever the machine stops, what is left is a shorter log, and
+//! nothing that was cut off comes back behind newer records.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
 use crate::base::ids::{Offset, TimestampMs};
-use crate::storage::checkpoint::FileError;
+use crate::storage::checkpoint::{FileError, offsets};
 use crate::storage::error::LogError;
 use crate::storage::recovery;
 use crate::storage::segment::Segment;
@@ -36,10 +37,10 @@ impl Log {
         let at = self.floor_segment(target);
         let removed: Vec<Arc<Segment>> = self.segments[at + 1..].to_vec();
         let segment = self.segments[at].clone();
-        self.lower_end(target);
-        self.remove_segments(&removed, now)?;
+        self.lower_end(target, self.log_start_offset().min(target))?;
+        self.remove_segments(removed.iter().rev(), now)?;
         let cut = segment.truncate_to(target, now).map_err(|error| self.lookup_error(error, &segment))?;
-        segment.grow_map_to(self.map_len());
+        segment.mark_active(self.map_len());
         // A batch that straddles the target went as a whole. Kafka leaves a hole then; readers would pass over it without a word.
         self.after_truncation(cut.map_or(target, |batch| batch.header.base_offset.min(target)), now)?;
         self.shared.mark_dirty(&segment);
@@ -54,14 +55,18 @@ impl Log {
         assert!(offset >= 0, "{} cannot start at {offset}", self.partition());
         self.directory().check_online()?;
         tracing::info!(partition = %self.partition(), offset, "truncating fully");
-        let removed: Vec<Arc<Segment>> = self.segments.to_vec();
-        self.lower_end(offset.min(self.log_end_offset()));
+        self.lower_end(offset.min(self.log_end_offset()), offset)?;
+        let least = offset.min(self.segments[0].base_offset());
+        let lowered = self.directory().lower_checkpoint(offsets::RECOVERY_POINT, self.partition(), least);
+        lowered.map_err(|error| self.error(error))?;
+        let mut removed: Vec<Arc<Segment>> = self.segments.to_vec();
+        // The first goes last, and not out of the list: there is always an active segment.
+        let first = removed.remove(0);
+        self.remove_segments(removed.iter().rev(), now)?;
+        self.producers.release_snapshot(first.base_offset());
         let due = now.saturating_add(self.config.file_delete_delay_ms);
-        for segment in &removed {
-            self.producers.release_snapshot(segment.base_offset());
-            for path in segment.mark_deleted().map_err(|error| self.error(error))? {
-                self.directory().deletions.schedule_file(path, due);
-            }
+        for path in first.mark_deleted().map_err(|error| self.must_not_fail(error))? {
+            self.directory().deletions.schedule_file(path, due);
         }
         let new = Segment::create(self.home(), offset, self.map_len(), now).map_err(|error| self.must_not_fail(error))?;
         self.change_segments(|segments| *segments = vec![new]);
@@ -78,17 +83,21 @@ impl Log {
         Ok(())
     }
 
-    /// Lowers what everybody sees, before anything is cut.
-    fn lower_end(&mut self, end: Offset) {
+    /// Lowers what everybody sees, and what a restart would believe, before anything is cut.
+    fn lower_end(&mut self, end: Offset, log_start: Offset) -> Result<(), LogError> {
         self.shared.log_end.fetch_min(end, Ordering::AcqRel);
         self.shared.high_watermark.fetch_min(end, Ordering::AcqRel);
         self.shared.log_start.fetch_min(end, Ordering::AcqRel);
         self.shared.truncated_to(end);
+        for (name, offset) in [(offsets::RECOVERY_POINT, end), (offsets::HIGH_WATERMARK, end), (offsets::LOG_START, log_start)] {
+            self.directory().lower_checkpoint(name, self.partition(), offset).map_err(|error| self.error(error))?;
+        }
+        Ok(())
     }
 
     /// Brings everything about the records down to `end`.
     fn after_truncation(&mut self, end: Offset, now: TimestampMs) -> Result<(), LogError> {
-        self.lower_end(end);
+        self.lower_end(end, self.log_start_offset().min(end))?;
         self.publish_sizes();
         self.epochs.truncate_from_end(end);
         self.rebuild_producers(end, now)?;
@@ -109,11 +118,6 @@ impl Log {
         let high_watermark = self.high_watermark();
         self.producers.on_high_watermark_updated(high_watermark);
         Ok(())
-    }
-
-    fn sync_names(&self) -> Result<(), LogError> {
-        let dir = self.dir();
-        self.home().disk().sync_dir(&dir).map_err(|error| self.error(FileError::io("sync", &dir)(error)))
     }
 
     fn write_epochs_if_dirty(&mut self) -> Result<(), LogError> {

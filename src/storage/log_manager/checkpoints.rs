@@ -1,32 +1,22 @@
 //! The checkpoint files of each log directory: recovery points, high watermarks and log starts, in Kafka's files and formats.
 //!
-//! After a stop in order there is one more, `active-size-checkpoint`, with the size of each log's active segment: with it the recovery point can be
-//! taken for the end of the log, unless somebody wrote to the file since.
+//! A stop in order leaves one more, `active-size-checkpoint`, with the size of each log's active segment: where that still is the file's size, the
+//! recovery point can be taken for the end of the log.
 //!
 //! Invariant: a recovery point is checkpointed only after everything in front of it was synced.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{LogManager, ManagedDir};
-use crate::base::disk::Disk;
 use crate::base::ids::{Offset, TopicPartition};
 use crate::storage::checkpoint::{FileError, offsets};
-use crate::storage::directory::is_no_space;
+use crate::storage::directory::{LogDirectory, Offsets, is_no_space};
 use crate::storage::loader::{Checkpoints, LastStop};
 use crate::storage::shared::LogShared;
 
 /// Klamm's own; Kafka does not look at it.
 pub(super) const ACTIVE_SIZE: &str = "active-size-checkpoint";
-
-type Offsets = BTreeMap<TopicPartition, Offset>;
-
-/// What was written last, so that a file that would be the same is not written again.
-#[derive(Default)]
-pub(super) struct Written(BTreeMap<&'static str, Offsets>);
 
 /// The checkpoints of a directory as its last process left them.
 pub(super) struct DirCheckpoints {
@@ -36,21 +26,10 @@ pub(super) struct DirCheckpoints {
     active_size: Offsets,
 }
 
-/// Reads them. A damaged file counts as empty: logs are then read from their start (as in Kafka).
-pub(super) fn read_checkpoints(disk: &dyn Disk, dir: &Path, stop: LastStop) -> Result<DirCheckpoints, FileError> {
-    let read = |name: &str| match offsets::read(disk, &dir.join(name)) {
-        Err(error @ FileError::Damaged { .. }) => {
-            tracing::warn!(%error, "ignoring a checkpoint");
-            Ok(Offsets::new())
-        }
-        read => read,
-    };
+/// Reads them.
+pub(super) fn read_checkpoints(directory: &LogDirectory, stop: LastStop) -> Result<DirCheckpoints, FileError> {
+    let read = |name| directory.read_checkpoint(name);
     let active_size = if stop == LastStop::Clean { read(ACTIVE_SIZE)? } else { Offsets::new() };
-    let path = dir.join(ACTIVE_SIZE);
-    match disk.remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
-        Ok(()) | Err(_) => {}
-    }
     Ok(DirCheckpoints {
         recovery_point: read(offsets::RECOVERY_POINT)?,
         log_start: read(offsets::LOG_START)?,
@@ -118,12 +97,7 @@ impl ManagedDir {
         logs: &[Arc<LogShared>],
         value: impl Fn(&LogShared) -> Option<Offset>,
     ) -> Result<(), FileError> {
-        let offsets: Offsets = logs.iter().filter_map(|log| Some((log.partition().clone(), value(log)?))).collect();
-        let mut written = self.written.lock();
-        if written.0.get(name) != Some(&offsets) {
-            offsets::write(&**self.directory.disk(), &self.directory.path().join(name), &offsets)?;
-            written.0.insert(name, offsets);
-        }
-        Ok(())
+        let offsets = logs.iter().filter_map(|log| Some((log.partition().clone(), value(log)?))).collect();
+        self.directory.write_checkpoint(name, offsets)
     }
 }

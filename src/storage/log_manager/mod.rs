@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use self::checkpoints::{Written, read_checkpoints};
+use self::checkpoints::read_checkpoints;
 use self::dirs::Claimed;
 use super::checkpoint::FileError;
 use super::directory::{LogDirectory, OfflineListener, is_no_space};
@@ -90,7 +90,6 @@ struct OpenedDir {
 struct ManagedDir {
     directory: Arc<LogDirectory>,
     previous: PreviousRun,
-    written: Mutex<Written>,
     flusher: Mutex<Option<JoinHandle<()>>>,
     _lock: Box<dyn Send + Sync>,
 }
@@ -155,8 +154,8 @@ impl LogManager {
         let Claimed { path, id, lock } = claimed;
         let disk = cache.disk();
         let previous = stop_marker::begin(&**disk, &path, &self.boot_id)?;
-        let checkpoints = read_checkpoints(&**disk, &path, previous.stop)?;
         let directory = LogDirectory::new(path, id, cache.clone());
+        let checkpoints = read_checkpoints(&directory, previous.stop)?;
         let (partitions, deleted) = dirs::logs_in(&**disk, directory.path())?;
         for path in deleted {
             directory.deletions.schedule_dir(path, now);
@@ -188,7 +187,7 @@ impl LogManager {
             tracing::error!(%partition, %error, "a log cannot be opened");
         }
         tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
-        let dir = ManagedDir { directory, previous, written: Mutex::default(), flusher: Mutex::default(), _lock: lock };
+        let dir = ManagedDir { directory, previous, flusher: Mutex::default(), _lock: lock };
         Ok(OpenedDir { dir, logs: opened, failed })
     }
 
@@ -207,7 +206,8 @@ impl LogManager {
         let worst = |stop: LastStop| match stop {
             LastStop::Clean => 0,
             LastStop::Killed => 1,
-            LastStop::Lost => 2,
+            LastStop::Foreign => 2,
+            LastStop::Lost => 3,
         };
         let previous = self.dirs.iter().map(|dir| dir.previous).max_by_key(|previous| worst(previous.stop));
         previous.expect("there is at least one directory")

@@ -56,7 +56,7 @@ pub(super) fn begin(disk: &dyn Disk, dir: &Path, boot_id: &str) -> Result<Previo
             let stop = if same_boot { LastStop::Killed } else { LastStop::Lost };
             PreviousRun { stop, broker_epoch: epoch_of(&running) }
         }
-        (None, None) => PreviousRun { stop: LastStop::Lost, broker_epoch: None },
+        (None, None) => PreviousRun { stop: LastStop::Foreign, broker_epoch: None },
     };
     remove(disk, &dir.join(CLEAN_SHUTDOWN))?;
     running(disk, dir, boot_id, previous.broker_epoch)?;
@@ -70,8 +70,8 @@ pub(super) fn running(disk: &dyn Disk, dir: &Path, boot_id: &str, broker_epoch: 
 
 /// Says that everything is durable and closed.
 pub(super) fn end(disk: &dyn Disk, dir: &Path, boot_id: &str, broker_epoch: Option<i64>) -> Result<(), FileError> {
-    remove(disk, &dir.join(RUNNING))?;
-    write(disk, &dir.join(CLEAN_SHUTDOWN), boot_id, broker_epoch)
+    write(disk, &dir.join(CLEAN_SHUTDOWN), boot_id, broker_epoch)?;
+    remove(disk, &dir.join(RUNNING))
 }
 
 fn epoch_of(marker: &Marker) -> Option<i64> {
@@ -115,7 +115,7 @@ mod tests {
         let disk = SimulatedDisk::default();
         let dir = Path::new("/");
         let begin = |boot| begin(&disk, dir, boot).unwrap();
-        assert_eq!(begin("a"), PreviousRun { stop: LastStop::Lost, broker_epoch: None }, "a new directory");
+        assert_eq!(begin("a"), PreviousRun { stop: LastStop::Foreign, broker_epoch: None }, "a new directory");
         running(&disk, dir, "a", Some(7)).unwrap();
         assert_eq!(begin("a"), PreviousRun { stop: LastStop::Killed, broker_epoch: Some(7) });
         assert_eq!(begin("b"), PreviousRun { stop: LastStop::Lost, broker_epoch: Some(7) });

@@ -217,8 +217,9 @@ impl Segment {
         largest_is_new || !index.offset.tail().is_empty() || !index.time.tail().is_empty()
     }
 
-    /// Has the segment mapped in the size it may grow to, because it is the active one.
-    pub(in crate::storage) fn grow_map_to(&self, len: u64) {
+    /// Says that the segment is appended to, and how large it may grow.
+    pub(in crate::storage) fn mark_active(&self, len: u64) {
+        self.sealed.store(false, Ordering::Relaxed);
         self.map_len.fetch_max(len, Ordering::Relaxed);
     }
 

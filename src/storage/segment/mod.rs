@@ -25,7 +25,7 @@ use super::checkpoint::FileError;
 use super::directory::LogHome;
 use super::file_cache::Slot;
 use super::names::{FileKind, FileState};
-use super::transaction_index::TransactionIndex;
+use super::transaction_index::{AbortedTxn, TransactionIndex};
 use crate::base::disk::{DiskFile, OpenMode};
 use crate::base::ids::{Offset, TimestampMs};
 
@@ -48,7 +48,7 @@ pub struct Segment {
     /// In its log's list of segments to be synced.
     pub(super) dirty: AtomicBool,
     /// The name of the file may not be durable yet.
-    pub(super) name_is_new: AtomicBool,
+    name_is_new: AtomicBool,
     /// Up to where write-back has been asked for.
     pub(super) written_back: AtomicU64,
     /// Where this process began to write: what lies behind is likely to be in the page cache.
@@ -58,6 +58,8 @@ pub struct Segment {
     time_index: Arc<Slot>,
     index: Mutex<SegmentIndex>,
     transactions: Mutex<TransactionIndex>,
+    /// The transaction index has entries that are not durable.
+    transactions_are_new: AtomicBool,
 }
 
 /// Sizes of a segment's files as a directory listing tells them; `None` where there is no such file.
@@ -118,6 +120,7 @@ impl Segment {
             time_index: Arc::default(),
             index: Mutex::new(SegmentIndex::new(&files, now)),
             transactions: Mutex::new(TransactionIndex::new(transactions, base_offset, files.transaction_index.unwrap_or(0))),
+            transactions_are_new: AtomicBool::new(false),
         })
     }
 
@@ -167,6 +170,32 @@ impl Segment {
     /// The `.log` file, for syncing and scanning. Never creates it: it may be gone.
     pub(super) fn log_file(&self) -> Result<Arc<dyn DiskFile>, FileError> {
         self.file(FileKind::Log, OpenMode::Read)
+    }
+
+    /// Enters an aborted transaction.
+    pub(super) fn append_aborted(&self, txn: &AbortedTxn) -> Result<(), FileError> {
+        self.transactions_are_new.store(true, Ordering::Release);
+        self.transactions.lock().append(&**self.home.disk(), txn)
+    }
+
+    /// Makes the segment's files durable: the log, the transaction index, and once the segment is sealed the indexes, which are not looked at
+    /// again then. True if names in the directory are not durable yet.
+    pub(super) fn sync(&self) -> Result<bool, FileError> {
+        let sync = |kind| {
+            let file = self.file(kind, OpenMode::Read)?;
+            file.sync_data().map_err(FileError::io("sync", &self.path_of(kind)))
+        };
+        let mut names_are_new = self.name_is_new.swap(false, Ordering::AcqRel);
+        sync(FileKind::Log)?;
+        if self.transactions_are_new.swap(false, Ordering::AcqRel) {
+            self.transactions.lock().flush(&**self.home.disk())?;
+            names_are_new = true;
+        }
+        if self.sealed.load(Ordering::Relaxed) {
+            sync(FileKind::OffsetIndex)?;
+            sync(FileKind::TimeIndex)?;
+        }
+        Ok(names_are_new)
     }
 
     /// Aborted transactions of this segment.

@@ -47,8 +47,20 @@ impl Segment {
             self.log_file()?.sync_data().map_err(FileError::io("sync", &path))?;
         }
         self.forget_index_from(position, offset, now)?;
-        self.transactions().truncate_to(&**self.home.disk(), offset)?;
+        self.truncate_transactions(offset)?;
         Ok(())
+    }
+
+    /// Forgets aborted transactions that end at `offset` or behind it, durably.
+    pub(in crate::storage) fn truncate_transactions(&self, offset: Offset) -> Result<(), FileError> {
+        let mut transactions = self.transactions();
+        if transactions.is_empty() {
+            return Ok(());
+        }
+        transactions.truncate_to(&**self.home.disk(), offset)?;
+        let path = transactions.path();
+        let synced = self.home.disk().open(path, OpenMode::Read).and_then(|file| file.sync_data());
+        synced.map_err(FileError::io("sync", path))
     }
 
     /// Takes from the index everything about batches at `position` and behind, whose first offset is `offset`. What lies before stays.

@@ -1,6 +1,8 @@
 //! Tests of the log as a whole, on the simulated disk.
 
 mod basics;
+mod manager;
+mod model;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::checkpoint::{FileError, offsets};
 use super::directory::LogDirectory;
 use super::error::AppendError;
 use super::file_cache::FileCache;
@@ -33,6 +36,7 @@ pub(super) struct Bench {
     pub disk: SimulatedDisk,
     pub directory: Arc<LogDirectory>,
     pub config: TopicConfig,
+    pub settings: Arc<LogSettings>,
 }
 
 impl Bench {
@@ -41,27 +45,58 @@ impl Bench {
         disk.create_dir_all(Path::new(DIR)).unwrap();
         disk.sync_dir(Path::new("/")).unwrap();
         let directory = directory(&disk, 1000);
-        Self { disk, directory, config }
+        Self { disk, directory, config, settings: Arc::default() }
     }
 
     pub fn small_segments(bytes: i32) -> Self {
         Self::new(TopicConfig { segment_bytes: bytes, index_interval_bytes: 256, ..TopicConfig::default() })
     }
 
-    fn loader<'a>(&'a self, settings: &'a Arc<LogSettings>, last_stop: LastStop) -> Loader<'a> {
-        Loader { directory: &self.directory, settings, last_stop, now: NOW }
+    fn loader(&self, last_stop: LastStop) -> Loader<'_> {
+        Loader { directory: &self.directory, settings: &self.settings, last_stop, now: NOW }
     }
 
     pub fn create(&self) -> Log {
-        let settings = Arc::default();
-        self.loader(&settings, LastStop::Clean).create(&partition(), None, &Arc::new(self.config.clone())).unwrap()
+        self.loader(LastStop::Clean).create(&partition(), None, &Arc::new(self.config.clone())).unwrap()
     }
 
     /// Opens the log as a new process would: with a directory and a cache of its own.
     pub fn open(&mut self, last_stop: LastStop, checkpoints: Checkpoints) -> (Log, Option<Loss>) {
+        self.try_open(last_stop, checkpoints).unwrap()
+    }
+
+    pub fn try_open(&mut self, last_stop: LastStop, checkpoints: Checkpoints) -> Result<(Log, Option<Loss>), FileError> {
+        self.read_checkpoints()?;
+        self.loader(last_stop).open(&partition(), &Arc::new(self.config.clone()), checkpoints)
+    }
+
+    fn read_checkpoints(&mut self) -> Result<Checkpoints, FileError> {
         self.directory = directory(&self.disk, 1000);
-        let settings = Arc::default();
-        self.loader(&settings, last_stop).open(&partition(), &Arc::new(self.config.clone()), checkpoints).unwrap()
+        let read = |name| Ok(self.directory.read_checkpoint(name)?.get(&partition()).copied());
+        Ok(Checkpoints {
+            recovery_point: read(offsets::RECOVERY_POINT)?,
+            log_start: read(offsets::LOG_START)?,
+            high_watermark: read(offsets::HIGH_WATERMARK)?,
+            active_size: None,
+        })
+    }
+
+    /// Writes the checkpoints that are written from time to time.
+    pub fn checkpoint(&self, log: &Log) -> Result<(), FileError> {
+        for (name, offset) in [
+            (offsets::RECOVERY_POINT, log.durable_end()),
+            (offsets::LOG_START, log.log_start_offset()),
+            (offsets::HIGH_WATERMARK, log.high_watermark()),
+        ] {
+            self.directory.write_checkpoint(name, [(partition(), offset)].into())?;
+        }
+        Ok(())
+    }
+
+    /// Opens the log as a new process would that finds the checkpoints in their files.
+    pub fn open_as_left(&mut self, last_stop: LastStop) -> Result<(Log, Option<Loss>), FileError> {
+        let checkpoints = self.read_checkpoints()?;
+        self.loader(last_stop).open(&partition(), &Arc::new(self.config.clone()), checkpoints)
     }
 
     /// Closes the log in order and opens it again.
@@ -78,12 +113,10 @@ impl Bench {
         flusher::run_pending(&self.directory);
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
-        Path::new(DIR).join("t-0").join(name)
-    }
-
+    /// Names and sizes of the log's files; empty if the disk does not tell.
     pub fn files(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.disk.list(&Path::new(DIR).join("t-0")).unwrap().into_iter().map(|e| e.name).collect();
+        let listing = self.disk.list(&Path::new(DIR).join("t-0")).unwrap_or_default();
+        let mut names: Vec<String> = listing.into_iter().map(|entry| format!("{} {}", entry.name, entry.len)).collect();
         names.sort();
         names
     }
@@ -104,16 +137,6 @@ pub(super) fn checkpoints_of(log: &Log) -> Checkpoints {
         log_start: Some(log.log_start_offset()),
         high_watermark: Some(log.high_watermark()),
         active_size: Some(log.segments().last().unwrap().size()),
-    }
-}
-
-/// What is checkpointed of a log from time to time.
-pub(super) fn running_checkpoints_of(log: &Log) -> Checkpoints {
-    Checkpoints {
-        recovery_point: Some(log.durable_end()),
-        log_start: Some(log.log_start_offset()),
-        high_watermark: Some(log.high_watermark()),
-        active_size: None,
     }
 }
 

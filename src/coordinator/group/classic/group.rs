@@ -1,6 +1,6 @@
 //! The state of one classic group, and the steps every request is made of. Pure.
 //!
-//! Invariants ([`ClassicGroup::assert_invariants`]):
+//! Invariants (as code in `invariants.rs`):
 //! - `Empty` ⇔ no members, outside of a rebalance; a group with members has a leader, and the leader is a member;
 //! - `awaiting_join = |members waiting for a JoinGroup answer|`; nobody waits for a SyncGroup answer but in CompletingRebalance;
 //! - static instance ids ↔ static members one to one; pending members are no members; members pending sync are members;
@@ -18,13 +18,9 @@ use crate::base::ErrorCode;
 use crate::base::ids::{NO_TIMESTAMP, TimestampMs};
 use crate::coordinator::group::record::{GroupMetadataValue, Record};
 use crate::coordinator::group::shard::Step;
-use crate::coordinator::group::wire::Reader;
 use crate::coordinator::shard::RequestId;
 
 use super::member::{Member, Protocol};
-
-/// The protocol type of consumers, whose subscriptions the broker can read.
-pub const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// See the diagram at the top of the folder. Kafka's fifth state, Dead, is a group that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,23 +58,23 @@ pub struct ClassicGroup {
     pub(super) protocol_type: Option<StrBytes>,
     pub(super) protocol_name: Option<StrBytes>,
     pub(super) generation: i32,
-    leader: Option<StrBytes>,
-    members: BTreeMap<StrBytes, Member>,
+    pub(super) leader: Option<StrBytes>,
+    pub(super) members: BTreeMap<StrBytes, Member>,
     /// Member ids by instance id.
-    static_members: BTreeMap<StrBytes, StrBytes>,
+    pub(super) static_members: BTreeMap<StrBytes, StrBytes>,
     /// Ids that were given out, but have not joined yet (KIP-394).
-    pending_join: BTreeSet<StrBytes>,
-    awaiting_join: usize,
+    pub(super) pending_join: BTreeSet<StrBytes>,
+    pub(super) awaiting_join: usize,
     pub(super) pending_sync: BTreeSet<StrBytes>,
     /// How many members support a protocol.
-    supported: BTreeMap<StrBytes, usize>,
+    pub(super) supported: BTreeMap<StrBytes, usize>,
     /// What the members subscribe to; `None` if that cannot be known.
-    subscribed_topics: Option<BTreeSet<StrBytes>>,
+    pub(super) subscribed_topics: Option<BTreeSet<StrBytes>>,
     /// Present in the rebalance of a group that was empty.
     pub(super) initial_delay: Option<InitialDelay>,
     pub(super) new_member_added: bool,
     /// The group's last record: all of it that survives a restart. Set by replay alone.
-    stored: Option<Box<GroupMetadataValue>>,
+    pub(super) stored: Option<Box<GroupMetadataValue>>,
 }
 
 impl ClassicGroup {
@@ -214,31 +210,6 @@ impl ClassicGroup {
         self.members.values().map(|member| member.rebalance_timeout_ms).fold(0, i32::max)
     }
 
-    pub fn uses_consumer_protocol(&self) -> bool {
-        self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
-    }
-
-    pub fn knows_subscriptions(&self) -> bool {
-        self.subscribed_topics.is_some()
-    }
-
-    /// Whether members read this topic. If consumers cannot be understood, they may read anything; others are no business of the broker.
-    pub fn is_subscribed_to(&self, topic: &StrBytes) -> bool {
-        match &self.subscribed_topics {
-            Some(topics) => topics.contains(topic),
-            None => self.uses_consumer_protocol(),
-        }
-    }
-
-    /// Whether somebody who speaks these protocols can be a member.
-    pub(super) fn supports(&self, protocol_type: &StrBytes, protocols: &[Protocol]) -> bool {
-        if self.state == State::Empty {
-            return !protocol_type.is_empty() && !protocols.is_empty();
-        }
-        self.protocol_type.as_ref() == Some(protocol_type)
-            && protocols.iter().any(|it| self.supported.get(&it.name).copied().unwrap_or(0) == self.members.len())
-    }
-
     /// `UnknownMemberId`, or `FencedInstanceId` if the instance goes by another id by now (KIP-345).
     pub fn validate_member(&self, member: &StrBytes, instance_id: Option<&StrBytes>) -> Result<(), ErrorCode> {
         if let Some(instance_id) = instance_id {
@@ -284,16 +255,6 @@ impl ClassicGroup {
             self.leader = self.members.keys().next().cloned();
         }
         Some(member)
-    }
-
-    fn count_protocols(&mut self, protocols: &[Protocol], by: isize) {
-        for protocol in protocols {
-            let count = self.supported.entry(protocol.name.clone()).or_default();
-            *count = count.checked_add_signed(by).expect("a protocol is supported by no fewer than no members");
-            if *count == 0 {
-                self.supported.remove(&protocol.name);
-            }
-        }
     }
 
     /// A member joins again: what it says now counts, and its earlier JoinGroup, if it still waits, is returned.
@@ -366,30 +327,6 @@ impl ClassicGroup {
         self.subscribed_topics = self.compute_subscribed_topics();
         self.pending_sync.clear();
         self.transition_to(if self.members.is_empty() { State::Empty } else { State::CompletingRebalance }, now);
-    }
-
-    /// The protocol that most members like best among those that all support; the first by name of several. `None` without members.
-    pub(super) fn select_protocol(&self) -> Option<StrBytes> {
-        let candidate = |name: &StrBytes| self.supported.get(name) == Some(&self.members.len());
-        let mut votes: BTreeMap<&StrBytes, usize> = BTreeMap::new();
-        for member in self.members.values() {
-            if let Some(vote) = member.protocols.iter().find(|it| candidate(&it.name)) {
-                *votes.entry(&vote.name).or_default() += 1;
-            }
-        }
-        votes.into_iter().rev().max_by_key(|(_, count)| *count).map(|(name, _)| name.clone())
-    }
-
-    /// All members' subscriptions, read as version 0 of the consumer protocol, with which every later version begins.
-    fn compute_subscribed_topics(&self) -> Option<BTreeSet<StrBytes>> {
-        if !self.uses_consumer_protocol() {
-            return None;
-        }
-        let mut topics = BTreeSet::new();
-        for member in self.members.values() {
-            read_subscription(&member.metadata(Some(self.protocol_name.as_ref()?)), &mut topics)?;
-        }
-        Some(topics)
     }
 
     /// The members as the leader needs to see them.
@@ -467,57 +404,6 @@ impl ClassicGroup {
             step.reply(request, sync_error(error));
         }
     }
-
-    #[cfg(test)]
-    pub fn assert_invariants(&self) {
-        let leader_is_member = self.leader.as_ref().is_some_and(|leader| self.members.contains_key(leader));
-        assert_eq!(leader_is_member, !self.members.is_empty(), "a group with members has a member for leader: {self:?}");
-        assert!(self.leader.is_some() == leader_is_member, "a group without members has no leader: {self:?}");
-        match self.state {
-            State::Empty => assert!(self.members.is_empty(), "an empty group has no members: {self:?}"),
-            State::PreparingRebalance => {}
-            State::CompletingRebalance | State::Stable => assert!(!self.members.is_empty(), "no members in {:?}", self.state),
-        }
-        let awaiting_join = self.members.values().filter(|member| member.awaiting_join.is_some()).count();
-        assert_eq!(self.awaiting_join, awaiting_join);
-        if self.state != State::PreparingRebalance {
-            assert_eq!(awaiting_join, 0, "JoinGroup waits only for a rebalance: {self:?}");
-        }
-        if self.state != State::CompletingRebalance {
-            assert!(
-                self.members.values().all(|member| member.awaiting_sync.is_none()),
-                "SyncGroup waits only for the leader: {self:?}"
-            );
-        }
-        let statics =
-            self.members.values().filter_map(|m| Some((m.instance_id.clone()?, m.id.clone()))).collect::<BTreeMap<_, _>>();
-        assert_eq!(self.static_members, statics);
-        assert!(self.pending_join.iter().all(|id| !self.members.contains_key(id)), "a pending member is no member");
-        assert!(self.pending_sync.iter().all(|id| self.members.contains_key(id)), "who has to sync is a member");
-        let mut supported: BTreeMap<StrBytes, usize> = BTreeMap::new();
-        for protocol in self.members.values().flat_map(|member| &member.protocols) {
-            *supported.entry(protocol.name.clone()).or_default() += 1;
-        }
-        assert_eq!(self.supported, supported);
-        if matches!(self.state, State::Stable | State::CompletingRebalance) && self.protocol_name.is_some() {
-            assert_eq!(self.protocol_name.as_ref().and_then(|name| supported.get(name)), Some(&self.members.len()));
-        }
-    }
-
-    /// In a log that only this coordinator wrote, the record of a group at rest says what the group is.
-    #[cfg(test)]
-    pub fn assert_is_stored(&self) {
-        if self.state == State::Empty && self.generation > 0 {
-            let stored = self.stored.as_ref().expect("a group that had members has a record");
-            assert_eq!((stored.generation, stored.members.len()), (self.generation, 0), "an empty group is what its record says");
-        }
-        if self.state == State::Stable {
-            let Record::GroupMetadata { value, .. } = self.to_record() else {
-                unreachable!("a group's record is group metadata")
-            };
-            assert_eq!(self.stored, value, "a stable group is what its record says");
-        }
-    }
 }
 
 pub(super) fn join_error(member_id: &StrBytes, error: ErrorCode) -> JoinGroupResponse {
@@ -526,16 +412,4 @@ pub(super) fn join_error(member_id: &StrBytes, error: ErrorCode) -> JoinGroupRes
 
 pub(super) fn sync_error(error: ErrorCode) -> SyncGroupResponse {
     SyncGroupResponse::default().with_error_code(error.code())
-}
-
-/// Adds the topics of a `ConsumerProtocolSubscription`: version i16 · topics array of string · …; `None` if it is none.
-fn read_subscription(metadata: &[u8], topics: &mut BTreeSet<StrBytes>) -> Option<()> {
-    let mut reader = Reader::new(metadata);
-    if reader.i16()? < 0 {
-        return None;
-    }
-    for _ in 0..reader.any_array_len()? {
-        topics.insert(reader.string()?);
-    }
-    reader.skip_nullable_bytes() // user data
 }

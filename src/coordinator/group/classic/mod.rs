@@ -15,7 +15,11 @@ pub mod group;
 pub mod member;
 pub mod join;
 pub mod leave;
+mod protocol;
 mod rebalance;
 mod sync;
+
+#[cfg(test)]
+mod invariants;
 
 pub use group::{ClassicGroup, State};

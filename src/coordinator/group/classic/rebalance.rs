@@ -11,6 +11,9 @@ use crate::coordinator::group::shard::{Step, Timer};
 
 use super::group::{ClassicGroup, InitialDelay, State, sync_error};
 
+/// The join phase lasts at least this long while somebody is missing.
+const JOIN_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
 /// A time of Kafka's protocol; negative means now.
 pub(super) fn millis(ms: i32) -> Duration {
     Duration::from_millis(ms.max(0) as u64)
@@ -81,7 +84,9 @@ impl ClassicGroup {
     }
 
     fn schedule_join_timeout(&self, step: &mut Step<'_>) {
-        step.timers.schedule(Timer::Join(self.id.clone()), step.at.now + millis(self.rebalance_timeout_ms()));
+        // Members may ask for no time at all. If none of them comes the timeout is set again, and must not be due at once then.
+        let timeout = millis(self.rebalance_timeout_ms()).max(JOIN_TIMEOUT_MIN);
+        step.timers.schedule(Timer::Join(self.id.clone()), step.at.now + timeout);
     }
 
     /// Ends the join phase: dynamic members that did not come are gone, the others form the next generation.

@@ -237,7 +237,7 @@ fn static_members_come_back_without_a_rebalance() {
 
 #[test]
 fn a_replaced_static_member_is_fenced() {
-    let mut world = super::World::new(GroupConfig::default());
+    let mut world = super::world::World::new(GroupConfig::default());
     for line in format!("{TWO_STATIC} ").split(';').map(str::trim).filter(|line| !line.is_empty()) {
         world.tell(line);
     }

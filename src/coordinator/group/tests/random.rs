@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::World;
+use super::world::World;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::shard::Group;
 use crate::coordinator::group::tests::text;
@@ -21,7 +21,7 @@ fn join() -> impl Strategy<Value = String> {
     let id = select(vec!["", "", "", "anew"]);
     let protocols = select(vec!["range", "range,rr", "rr,range", "range,range", "rr", ","]);
     let topics = select(vec!["t", "t,u", "", "garbage"]);
-    let timeouts = select(vec!["", "rebalance 10s", "rebalance 5m session 30s"]);
+    let timeouts = select(vec!["", "rebalance 10s", "rebalance 0ms", "rebalance 5m session 30s"]);
     let kind = select(vec!["", "", "", "", "", "type connect"]);
     (member(), version, id, protocols, topics, timeouts, kind).prop_map(
         |(member, version, id, protocols, topics, timeouts, kind)| {

@@ -266,6 +266,7 @@ proptest! {
     #[test]
     fn every_record_survives_the_round_trip(record in any_record()) {
         let (key, value) = record.encode();
+        prop_assert!(key.len() + value.as_ref().map_or(0, |value| value.len()) <= record.size_max());
         prop_assert_eq!(Record::decode(&key, value.as_deref()), Ok(record));
     }
 
@@ -277,7 +278,7 @@ proptest! {
     /// Whatever stands in the log, a shard comes out of it that serves.
     #[test]
     fn any_understood_record_can_be_lived_with(log in prop::collection::vec(any_record(), 0..8)) {
-        let mut world = super::World::new(GroupConfig::default());
+        let mut world = super::world::World::new(GroupConfig::default());
         world.has_foreign_records = true;
         for record in log {
             world.shard.replay(Position { offset: world.next_offset, transaction: None }, record);
