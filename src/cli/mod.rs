@@ -8,6 +8,7 @@ mod config;
 pub mod config_import;
 mod connect;
 mod consume;
+mod dump;
 mod error;
 mod group;
 mod nearest;
@@ -49,6 +50,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Show the cluster: its brokers, quorum, features and disks
     Cluster(cluster::ClusterArgs),
+    /// Show or verify the files of a data directory, without a broker
+    Dump(dump::DumpArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -64,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Group(args) => group::run(args),
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(args),
+        Command::Dump(args) => dump::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
     };
     match outcome {

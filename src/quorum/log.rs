@@ -341,13 +341,13 @@ fn write_frame(out: &mut Vec<u8>, append: u32, entry: &Entry) {
     frame[6..10].copy_from_slice(&crc.to_be_bytes());
 }
 
-struct Frame<'a> {
+pub(super) struct Frame<'a> {
     append: u32,
-    entry: &'a [u8],
+    pub(super) entry: &'a [u8],
 }
 
 /// The frame at the front of `bytes`, if it is whole.
-fn parse_frame(bytes: &[u8]) -> Option<Frame<'_>> {
+pub(super) fn parse_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     if bytes.get(..2)? != FRAME_MAGIC {
         return None;
@@ -357,17 +357,17 @@ fn parse_frame(bytes: &[u8]) -> Option<Frame<'_>> {
     (crc32c::crc32c(covered) == crc).then(|| Frame { append, entry: &covered[4..] })
 }
 
-struct Scanned {
+pub(super) struct Scanned {
     /// The entry before the segment and its last one; `None` if the header is not whole.
-    ids: Option<(Option<LogId>, Option<LogId>)>,
-    positions: Vec<u32>,
+    pub(super) ids: Option<(Option<LogId>, Option<LogId>)>,
+    pub(super) positions: Vec<u32>,
     /// End of the last whole frame.
     end: u64,
     /// Where the first frame (or the header) lies that is not whole.
-    broken_at: Option<u64>,
+    pub(super) broken_at: Option<u64>,
 }
 
-fn scan(bytes: &[u8], first_index: u64) -> Result<Scanned, DecodeError> {
+pub(super) fn scan(bytes: &[u8], first_index: u64) -> Result<Scanned, DecodeError> {
     let Some(before) = parse_header(bytes)?.filter(|before| next_index(before) == first_index) else {
         return Ok(Scanned { ids: None, positions: Vec::new(), end: 0, broken_at: Some(0) });
     };
@@ -387,7 +387,7 @@ fn scan(bytes: &[u8], first_index: u64) -> Result<Scanned, DecodeError> {
 }
 
 /// Whether a whole frame behind `broken_at` came with a write that began after it: then that byte had been synced before.
-fn a_later_append_follows(bytes: &[u8], broken_at: u64) -> bool {
+pub(super) fn a_later_append_follows(bytes: &[u8], broken_at: u64) -> bool {
     (broken_at as usize + 1..bytes.len())
         .filter(|at| bytes[*at..].starts_with(&FRAME_MAGIC))
         .filter_map(|at| Some((at, parse_frame(&bytes[at..])?)))
