@@ -69,9 +69,47 @@ struct RecordLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<serde_json::Value>,
+    key: Option<Data>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<serde_json::Value>,
+    payload: Option<Data>,
+}
+
+/// A key or a value, as far as it is understood.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data {
+    Text(String),
+    OffsetsKey(offsets_records::Key),
+    OffsetsValue(offsets_records::Value),
+    Metadata {
+        #[serde(rename = "type")]
+        kind: String,
+        version: u8,
+    },
+}
+
+impl Data {
+    fn plain(bytes: &[u8]) -> Self {
+        Self::Text(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Type and version of a record of Kafka's metadata log: a frame version, then both as unsigned varints (KIP-631).
+    fn metadata(value: &[u8]) -> Self {
+        match value {
+            [_, kind @ 0..0x80, version @ 0..0x80, ..] => {
+                let name = METADATA_RECORDS.iter().find(|(number, _)| number == kind).map(|(_, name)| *name);
+                Self::Metadata { kind: name.map_or_else(|| kind.to_string(), str::to_owned), version: *version }
+            }
+            _ => Self::plain(value),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            other => serde_json::to_string(other).expect("strings, numbers and lists are JSON"),
+        }
+    }
 }
 
 /// What lies behind the last whole batch.
@@ -162,10 +200,10 @@ fn record_line(header: &BatchHeader, record: &RecordRef<'_>, depth: Depth) -> Re
         (false, _) => (None, None),
         (true, Records::Offsets) => {
             let (key, payload) = offsets_records::decode(record.key.unwrap_or_default(), record.value);
-            (Some(key), payload)
+            (Some(Data::OffsetsKey(key)), payload.map(Data::OffsetsValue))
         }
-        (true, Records::KafkaMetadata) => (None, record.value.map(metadata_type)),
-        (true, Records::Plain) => (record.key.map(plain), record.value.map(plain)),
+        (true, Records::KafkaMetadata) => (None, record.value.map(Data::metadata)),
+        (true, Records::Plain) => (record.key.map(Data::plain), record.value.map(Data::plain)),
     };
     RecordLine {
         offset: record.offset,
@@ -180,10 +218,6 @@ fn record_line(header: &BatchHeader, record: &RecordRef<'_>, depth: Depth) -> Re
     }
 }
 
-fn plain(bytes: &[u8]) -> serde_json::Value {
-    String::from_utf8_lossy(bytes).into_owned().into()
-}
-
 fn control(record: &RecordRef<'_>) -> String {
     if let Ok(marker) = EndTransactionMarker::parse(record.key, record.value) {
         let result = match marker.result {
@@ -195,17 +229,6 @@ fn control(record: &RecordRef<'_>) -> String {
     match ControlRecordType::parse(record.key.unwrap_or_default()) {
         Ok(kind) => format!("controlType: {kind:?}"),
         Err(error) => format!("controlType: ({error})"),
-    }
-}
-
-/// Type and version of a record of Kafka's metadata log: a frame version, then both as unsigned varints (KIP-631).
-fn metadata_type(value: &[u8]) -> serde_json::Value {
-    match value {
-        [_, kind @ 0..0x80, version @ 0..0x80, ..] => {
-            let name = METADATA_RECORDS.iter().find(|(number, _)| number == kind).map(|(_, name)| *name);
-            serde_json::json!({"type": name.map_or_else(|| kind.to_string(), str::to_owned), "version": version})
-        }
-        _ => plain(value),
     }
 }
 
@@ -266,10 +289,8 @@ fn record_text(record: &RecordLine, timestamp_type: &str) -> String {
         "| offset: {offset} {timestamp_type}: {timestamp} keySize: {key_size} valueSize: {value_size} sequence: {sequence} \
          headerKeys: [{keys}]"
     );
-    let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    for (name, value) in [("key: ", record.key.as_ref().map(shown)), ("payload: ", record.payload.as_ref().map(shown))] {
-        text += &value.map(|value| format!(" {name}{value}")).unwrap_or_default();
-    }
     text += &record.control.as_ref().map(|control| format!(" {control}")).unwrap_or_default();
+    text += &record.key.as_ref().map(|key| format!(" key: {}", key.shown())).unwrap_or_default();
+    text += &record.payload.as_ref().map(|payload| format!(" payload: {}", payload.shown())).unwrap_or_default();
     text
 }

@@ -28,64 +28,66 @@ const KEYS: [&str; 17] = [
     "ConsumerGroupRegularExpression",
 ];
 
-#[derive(Serialize)]
-struct Typed<'a, T> {
+/// What a key says.
+#[derive(Debug, Serialize)]
+pub struct Key {
+    /// Number of the type, in quotation marks as Kafka's tool prints it.
     #[serde(rename = "type")]
     kind: String,
+    /// Name of a type that is known by name only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    data: T,
+    name: Option<&'static str>,
+    data: KeyData,
 }
 
-#[derive(Serialize)]
-struct Versioned<T> {
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum KeyData {
+    Commit { group: String, topic: String, partition: i32 },
+    Group { group: String },
+    Unread(String),
+}
+
+/// What a value says.
+#[derive(Debug, Serialize)]
+pub struct Value {
     version: String,
-    data: T,
+    data: ValueData,
 }
 
-#[derive(Serialize)]
-struct CommitKey<'a> {
-    group: &'a str,
-    topic: &'a str,
-    partition: i32,
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ValueData {
+    #[serde(rename_all = "camelCase")]
+    Commit {
+        offset: Offset,
+        leader_epoch: i32,
+        metadata: String,
+        commit_timestamp: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expire_timestamp: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic_id: Option<String>,
+    },
+    #[serde(rename_all = "camelCase")]
+    Group {
+        protocol_type: String,
+        generation: i32,
+        protocol: Option<String>,
+        leader: Option<String>,
+        current_state_timestamp: i64,
+        members: Vec<Member>,
+    },
+    Unread(String),
 }
 
-#[derive(Serialize)]
-struct GroupKey<'a> {
-    group: &'a str,
-}
-
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Commit<'a> {
-    offset: Offset,
-    leader_epoch: i32,
-    metadata: &'a str,
-    commit_timestamp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expire_timestamp: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic_id: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Group<'a> {
-    protocol_type: &'a str,
-    generation: i32,
-    protocol: Option<&'a str>,
-    leader: Option<&'a str>,
-    current_state_timestamp: i64,
-    members: Vec<Member<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Member<'a> {
-    member_id: &'a str,
-    group_instance_id: Option<&'a str>,
-    client_id: &'a str,
-    client_host: &'a str,
+struct Member {
+    member_id: String,
+    group_instance_id: Option<String>,
+    client_id: String,
+    client_host: String,
     rebalance_timeout: i32,
     session_timeout: i32,
     /// Null where members tell each other something else than topics and partitions.
@@ -93,77 +95,71 @@ struct Member<'a> {
     assignment: Option<Vec<String>>,
 }
 
-/// Key and value as JSON. A record of a type that is not known, or damaged, is told by its type and size.
-pub fn decode(key: &[u8], value: Option<&[u8]>) -> (serde_json::Value, Option<serde_json::Value>) {
+/// Key and value of a record. One of a type that is not known, or damaged, is told by its type and size.
+pub fn decode(key: &[u8], value: Option<&[u8]>) -> (Key, Option<Value>) {
     let number = key.first_chunk().map(|number| i16::from_be_bytes(*number));
     let kind = number.map_or_else(|| "none".into(), |number| number.to_string());
     let version =
         value.and_then(|value| value.first_chunk()).map_or_else(|| "none".into(), |v| i16::from_be_bytes(*v).to_string());
-    match Record::decode(key, value) {
+    let (name, key_data, value_data) = match Record::decode(key, value) {
         Ok(Record::OffsetCommit { key, value }) => {
-            let data = CommitKey { group: &key.group, topic: &key.topic, partition: key.partition };
-            (json(&Typed { kind, name: None, data }), value.map(|value| json(&Versioned { version, data: commit(&value) })))
+            let data = KeyData::Commit { group: key.group.to_string(), topic: key.topic.to_string(), partition: key.partition };
+            (None, data, value.map(commit))
         }
         Ok(Record::GroupMetadata { group, value }) => {
-            let value = value.map(|value| json(&Versioned { version, data: group_value(&value) }));
-            (json(&Typed { kind, name: None, data: GroupKey { group: &group } }), value)
+            (None, KeyData::Group { group: group.to_string() }, value.map(|value| group_value(*value)))
         }
         Err(error) => {
             let name = number.and_then(|number| KEYS.get(usize::try_from(number).ok()?)).copied();
-            let data = format!("{error}: {}", bytes(key.len()));
-            let value = value.map(|value| json(&Versioned { version, data: bytes(value.len()) }));
-            (json(&Typed { kind, name, data }), value)
+            let value = value.map(|value| ValueData::Unread(bytes(value.len())));
+            (name, KeyData::Unread(format!("{error}: {}", bytes(key.len()))), value)
         }
-    }
-}
-
-fn json(value: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(value).expect("strings, numbers and lists are JSON")
+    };
+    (Key { kind, name, data: key_data }, value_data.map(|data| Value { version, data }))
 }
 
 fn bytes(len: usize) -> String {
     format!("{len} bytes")
 }
 
-fn commit(value: &OffsetCommitValue) -> Commit<'_> {
-    Commit {
+fn commit(value: OffsetCommitValue) -> ValueData {
+    ValueData::Commit {
         offset: value.offset,
         leader_epoch: value.leader_epoch,
-        metadata: &value.metadata,
+        metadata: value.metadata.to_string(),
         commit_timestamp: value.commit_timestamp,
         expire_timestamp: Some(value.expire_timestamp).filter(|at| *at != NO_TIMESTAMP),
         topic_id: Some(value.topic_id).filter(|id| !id.is_nil()).map(uuid_text::format),
     }
 }
 
-fn group_value(value: &GroupMetadataValue) -> Group<'_> {
-    Group {
-        protocol_type: &value.protocol_type,
+fn group_value(value: GroupMetadataValue) -> ValueData {
+    ValueData::Group {
+        protocol_type: value.protocol_type.to_string(),
         generation: value.generation,
-        protocol: value.protocol.as_deref(),
-        leader: value.leader.as_deref(),
+        protocol: value.protocol.map(|name| name.to_string()),
+        leader: value.leader.map(|id| id.to_string()),
         current_state_timestamp: value.state_timestamp,
-        members: value.members.iter().map(member).collect(),
+        members: value.members.into_iter().map(member).collect(),
     }
 }
 
-fn member(member: &MemberMetadata) -> Member<'_> {
-    let assignment = protocol::decode_assignment(member.assignment.clone()).ok();
+fn member(member: MemberMetadata) -> Member {
+    let assignment = protocol::decode_assignment(member.assignment).ok();
     Member {
-        member_id: &member.member_id,
-        group_instance_id: member.instance_id.as_deref(),
-        client_id: &member.client_id,
-        client_host: &member.client_host,
+        member_id: member.member_id.to_string(),
+        group_instance_id: member.instance_id.map(|id| id.to_string()),
+        client_id: member.client_id.to_string(),
+        client_host: member.client_host.to_string(),
         rebalance_timeout: member.rebalance_timeout_ms,
         session_timeout: member.session_timeout_ms,
-        subscription: protocol::decode_subscription(member.subscription.clone()).ok(),
+        subscription: protocol::decode_subscription(member.subscription).ok(),
         assignment: assignment.map(|partitions| partitions.iter().map(ToString::to_string).collect()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use uuid::Uuid;
 
     use super::*;
@@ -182,10 +178,10 @@ mod tests {
         };
         let (key, value) = Record::OffsetCommit { key, value: Some(value) }.encode();
         let (shown_key, shown_value) = decode(&key, value.as_deref());
-        assert_eq!(shown_key, serde_json::json!({"type": "1", "data": {"group": "g", "topic": "t", "partition": 3}}));
-        let data = serde_json::json!({"offset": 42, "leaderEpoch": -1, "metadata": "", "commitTimestamp": 1000});
-        assert_eq!(shown_value, Some(serde_json::json!({"version": "4", "data": data})));
-        assert_eq!(decode(&key, None).1, None, "a tombstone has no value");
+        assert_eq!(serde_json::to_string(&shown_key).unwrap(), r#"{"type":"1","data":{"group":"g","topic":"t","partition":3}}"#);
+        let data = r#"{"offset":42,"leaderEpoch":-1,"metadata":"","commitTimestamp":1000}"#;
+        assert_eq!(serde_json::to_string(&shown_value).unwrap(), format!(r#"{{"version":"4","data":{data}}}"#));
+        assert!(decode(&key, None).1.is_none(), "a tombstone has no value");
     }
 
     #[test]
@@ -209,17 +205,17 @@ mod tests {
             }],
         };
         let (key, bytes) = Record::GroupMetadata { group: "g".into(), value: Some(Box::new(value)) }.encode();
-        let shown = decode(&key, bytes.as_deref()).1.unwrap();
+        let shown = serde_json::to_value(decode(&key, bytes.as_deref()).1).unwrap();
         let member = &shown["data"]["members"][0];
         assert_eq!((&member["subscription"], &member["assignment"]), (&serde_json::json!(["t"]), &serde_json::json!(["t-1"])));
     }
 
     #[test]
     fn what_is_not_known_is_told_by_type_and_size() {
-        let (key, value) = decode(&Bytes::from_static(&[0, 3, 1, 2]), Some(&[0, 0, 9]));
-        assert_eq!((&key["type"], &key["name"]), (&serde_json::json!("3"), &serde_json::json!("ConsumerGroupMetadata")));
-        assert_eq!(value.unwrap()["data"], "3 bytes");
+        let (key, value) = decode(&[0, 3, 1, 2], Some(&[0, 0, 9]));
+        assert_eq!((key.kind.as_str(), key.name), ("3", Some("ConsumerGroupMetadata")));
+        assert!(matches!(value.unwrap().data, ValueData::Unread(size) if size == "3 bytes"));
         let (damaged, _) = decode(&[0, 1, 0], None);
-        assert!(damaged["data"].as_str().unwrap().contains("malformed"));
+        assert!(matches!(damaged.data, KeyData::Unread(why) if why.contains("malformed")));
     }
 }
