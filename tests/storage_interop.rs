@@ -69,7 +69,8 @@ fn dump(jars: &str, dir: &Path) -> Vec<Offset> {
     for mode in ["--verify-index-only", "--index-sanity-check"] {
         let (out, err) = tool(jars, "org.apache.kafka.tools.DumpLogSegments", &["--deep-iteration", mode, "--files", &files]);
         // Of the first record of any segment, Kafka's own too, it says that −1 is followed by it.
-        let err: String = err.lines().filter(|line| !line.contains("-1 is followed by") && !line.contains("Non-consecutive")).collect();
+        let err: String =
+            err.lines().filter(|line| !line.contains("-1 is followed by") && !line.contains("Non-consecutive")).collect();
         for complaint in ["ismatch", "is followed by", "not found", "xception", "corrupt", "Found "] {
             assert!(!out.contains(complaint) && !err.contains(complaint), "{mode} {}: {out}\n{err}", dir.display());
         }
@@ -88,7 +89,7 @@ fn open(dir: &Path) -> Opened {
         boot_id: "this boot".into(),
         threads_per_dir: 2,
         open_files: 100,
-        settings: LogSettings { transaction_verification: false, ..LogSettings::default() },
+        settings: Arc::new(LogSettings { transaction_verification: false, ..LogSettings::default() }),
     };
     let topic = Arc::new(TopicConfig { segment_bytes: 1 << 20, ..TopicConfig::default() });
     LogManager::open(Arc::new(RealDisk), config, &|_| topic.clone(), NOW).unwrap()
@@ -185,14 +186,13 @@ fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
     logs.push(log);
     logs.push(create("empty"));
 
-    let expected: BTreeMap<String, (PathBuf, Vec<Offset>, usize)> = logs
-        .iter()
-        .map(|log| (log.partition().topic.to_string(), (log.dir(), offsets_of(log), log.segments().len())))
-        .collect();
+    let expected: BTreeMap<String, (PathBuf, Vec<Offset>, usize)> =
+        logs.iter().map(|log| (log.partition().topic.to_string(), (log.dir(), offsets_of(log), log.segments().len()))).collect();
     let compare = || {
         for (topic, (path, offsets, segments)) in &expected {
             assert!(*segments >= 2 || topic == "empty", "{topic} has {segments} segments");
-            let dumped: Vec<Offset> = dump(&jars, path).into_iter().filter(|at| offsets.first().is_none_or(|f| at >= f)).collect();
+            let dumped: Vec<Offset> =
+                dump(&jars, path).into_iter().filter(|at| offsets.first().is_none_or(|f| at >= f)).collect();
             assert_eq!(dumped, *offsets, "{topic}");
         }
     };
@@ -323,7 +323,8 @@ fn klamm_opens_what_kafka_wrote_and_kafka_goes_on_with_what_klamm_adds() {
     let create = ["--create", "--topic", "plain", "--partitions", "2", "--config", "segment.bytes=1048576"];
     kafka.tool("org.apache.kafka.tools.TopicCommand", &[&["--bootstrap-server", "BOOTSTRAP"][..], &create].concat());
     kafka.produce("plain", 30_000, &[]);
-    let transactional = ["--transactional-id", "tx", "--transaction-duration-ms", "50", "--command-property", "compression.type=zstd"];
+    let transactional =
+        ["--transactional-id", "tx", "--transaction-duration-ms", "50", "--command-property", "compression.type=zstd"];
     kafka.produce("plain", 2_000, &transactional);
     let ends = kafka.ends("plain");
     kafka.stop();

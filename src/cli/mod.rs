@@ -2,10 +2,15 @@
 
 mod base64;
 pub mod bench;
+mod bounds;
+mod cluster;
+mod config;
 pub mod config_import;
 mod connect;
 mod consume;
+mod dump;
 mod error;
+mod group;
 mod nearest;
 mod outcome;
 mod output;
@@ -39,6 +44,14 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Read records of topics
     Consume(consume::ConsumeArgs),
+    /// Show groups, their lag and their members, and move their offsets
+    Group(group::GroupArgs),
+    /// Show and change the configuration of topics, brokers and groups
+    Config(config::ConfigArgs),
+    /// Show the cluster: its brokers, quorum, features and disks
+    Cluster(cluster::ClusterArgs),
+    /// Show or verify the files of a data directory, without a broker
+    Dump(dump::DumpArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
 }
@@ -51,6 +64,10 @@ pub fn run() -> ExitCode {
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
+        Command::Group(args) => group::run(args),
+        Command::Config(args) => config::run(args),
+        Command::Cluster(args) => cluster::run(args),
+        Command::Dump(args) => dump::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
     };
     match outcome {

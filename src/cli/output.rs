@@ -129,6 +129,21 @@ pub fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     if items.is_empty() { "-".into() } else { items.join(",") }
 }
 
+/// A number of bytes as people read it: `512 B`, `1.5 MiB`.
+pub fn size(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 /// The value, or a dash.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".into(), |value| value.to_string())
@@ -149,6 +164,7 @@ mod tests {
     #[test]
     fn counts_are_spoken() {
         assert_eq!((plural(1, "topic"), plural(0, "topic")), ("1 topic".into(), "0 topics".into()));
+        assert_eq!([0, 1023, 1024, 1_572_864, 5 << 40].map(size), ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "5.0 TiB"]);
         assert_eq!((list([1, 2]), list::<i32>([])), ("1,2".into(), "-".into()));
     }
 }

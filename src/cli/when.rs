@@ -56,6 +56,17 @@ pub fn shown(at: TimestampMs) -> String {
     }
 }
 
+/// How long ago something was: `350 ms ago`, `12 s ago`, `3 min ago`, and from an hour on the moment itself.
+pub fn ago(at: TimestampMs, now: TimestampMs) -> String {
+    match now - at {
+        passed if passed < 0 => shown(at),
+        passed @ 0..1_000 => format!("{passed} ms ago"),
+        passed @ 1_000..60_000 => format!("{} s ago", passed / 1_000),
+        passed @ 60_000..3_600_000 => format!("{} min ago", passed / 60_000),
+        _ => shown(at),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +109,15 @@ mod tests {
         for wrong in ["", "5", "-2h", "P1M", "soon"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_was_just_now_is_told_so() {
+        for (passed, text) in [(0, "0 ms ago"), (999, "999 ms ago"), (59_999, "59 s ago"), (3_599_999, "59 min ago")] {
+            assert_eq!(ago(NOW - passed, NOW), text);
+        }
+        assert_eq!(ago(NOW - 3_600_000, NOW), "2024-05-01T09:00:00.000Z");
+        assert_eq!(ago(NOW + 1, NOW), "2024-05-01T10:00:00.001Z");
     }
 
     #[test]

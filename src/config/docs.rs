@@ -18,7 +18,7 @@ const INTRODUCTION: &str = "\
 
 This page is made from the declarations in `src/config/def` by `KLAMM_REGENERATE=1 cargo test config::docs`; a test keeps it true.
 
-klamm needs no configuration: `klamm serve` listens on port 9092 and keeps its data in `klamm-data`. What there is to configure has
+klamm needs no configuration: `klamm serve` listens on 127.0.0.1:9092 and keeps its data in `klamm-data`. What there is to configure has
 the names, the types, the units and the meaning that Kafka gives it. [Where klamm differs](#where-klamm-differs-from-kafka) is said
 below.
 

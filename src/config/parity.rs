@@ -14,7 +14,7 @@ pub(super) const DIFFERENCES: &[(&str, &str)] = &[
     ("node.id", "Kafka has no default; here it is 1, so that a single node needs no configuration."),
     ("process.roles", "Kafka has no default; here every node is both broker and controller."),
     ("log.dir", "Kafka's default lies in `/tmp`, which many systems empty at boot."),
-    ("listeners", "Cannot be changed while the broker runs."),
+    ("listeners", "Kafka listens on every interface unless told otherwise, klamm on the loopback address alone. Cannot be changed while the broker runs."),
     ("listener.security.protocol.map", "Cannot be changed while the broker runs. Listeners can speak PLAINTEXT only, so far."),
     ("advertised.listeners", "A listener that takes every interface and is not named here advertises the address at which the client reached the node; in Kafka, the host name."),
     ("socket.send.buffer.bytes", "Kafka fixes 100 KiB; here the kernel adapts the buffer unless a size is set."),

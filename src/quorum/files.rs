@@ -39,14 +39,7 @@ pub struct Files {
 impl Files {
     /// Reads what is there; `None` if nobody has voted here yet.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, node_id: BrokerId) -> Result<Option<Self>, QuorumError> {
-        let path = dir.join("voter");
-        if !disk.exists(&path) {
-            return Ok(None);
-        }
-        let bytes = disk.read(&path).map_err(QuorumError::io("read", &path))?;
-        let damaged = |what: &str| QuorumError::Damaged { path: path.clone(), at: 0, what: what.to_owned() };
-        let body = unseal(VOTER, &bytes).ok_or_else(|| damaged("its checksum does not match"))?;
-        let (key, vote) = decode(body).map_err(|e| damaged(&e.to_string()))?;
+        let Some((key, vote)) = read_voter_file(&*disk, dir)? else { return Ok(None) };
         if key.id != node_id {
             return Err(QuorumError::OtherNode { dir: dir.to_owned(), found: key.id, expected: node_id });
         }
@@ -83,12 +76,7 @@ impl Files {
 
     /// The hint, if there is a readable one.
     pub fn read_committed(&self) -> Result<Option<LogId>, QuorumError> {
-        let path = self.dir.join("committed");
-        if !self.disk.exists(&path) {
-            return Ok(None);
-        }
-        let bytes = self.disk.read(&path).map_err(QuorumError::io("read", &path))?;
-        Ok(unseal(COMMITTED, &bytes).and_then(|body| read_log_id(&mut WireReader::new(body)).ok()))
+        read_committed_file(&*self.disk, &self.dir)
     }
 
     pub fn save_committed(&mut self, committed: &LogId) -> Result<(), QuorumError> {
@@ -105,6 +93,28 @@ impl Files {
         body.resize(COMMITTED_LEN - 8, 0);
         file.write_all_at(&[IoSlice::new(&seal(COMMITTED, &body))], 0).map_err(QuorumError::io("write", &path))
     }
+}
+
+/// Who votes in a directory, and what it has voted; `None` if nobody has yet.
+pub fn read_voter_file(disk: &dyn Disk, dir: &Path) -> Result<Option<(VoterKey, Vote)>, QuorumError> {
+    let path = dir.join("voter");
+    if !disk.exists(&path) {
+        return Ok(None);
+    }
+    let bytes = disk.read(&path).map_err(QuorumError::io("read", &path))?;
+    let damaged = |what: &str| QuorumError::Damaged { path: path.clone(), at: 0, what: what.to_owned() };
+    let body = unseal(VOTER, &bytes).ok_or_else(|| damaged("its checksum does not match"))?;
+    decode(body).map(Some).map_err(|e| damaged(&e.to_string()))
+}
+
+/// How far a directory knows its log to be committed, if that can be read.
+pub fn read_committed_file(disk: &dyn Disk, dir: &Path) -> Result<Option<LogId>, QuorumError> {
+    let path = dir.join("committed");
+    if !disk.exists(&path) {
+        return Ok(None);
+    }
+    let bytes = disk.read(&path).map_err(QuorumError::io("read", &path))?;
+    Ok(unseal(COMMITTED, &bytes).and_then(|body| read_log_id(&mut WireReader::new(body)).ok()))
 }
 
 fn decode(body: &[u8]) -> Result<(VoterKey, Vote), DecodeError> {

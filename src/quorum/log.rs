@@ -17,7 +17,7 @@ use super::error::QuorumError;
 use super::raft::{Entry, LogId};
 use crate::base::disk::{Disk, DiskFile, OpenMode};
 
-mod format;
+pub(super) mod format;
 
 /// A segment that has grown this large is followed by a new one; purging removes whole segments. Small in tests, where many come and go.
 const SEGMENT_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 4 << 20 };

@@ -10,6 +10,7 @@
 mod entry;
 mod error;
 mod files;
+pub mod inspect;
 mod log;
 mod log_store;
 mod metadata_quorum;

@@ -151,10 +151,6 @@ enum Role {
         leader_epoch: LeaderEpoch,
     },
     Leader(Leadership),
-    /// This broker should have the log and cannot get at it.
-    Offline {
-        leader_epoch: LeaderEpoch,
-    },
 }
 
 #[derive(Clone, Debug)]

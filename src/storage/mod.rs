@@ -39,14 +39,14 @@ mod index_tail;
 mod loader;
 mod log;
 mod log_manager;
-mod names;
-mod offset_index;
+pub mod names;
+pub mod offset_index;
 mod recovery;
 mod room;
-mod scan;
+pub mod scan;
 mod segment;
 mod shared;
-mod time_index;
+pub mod time_index;
 mod unsynced;
 
 pub use directory::{DirectoryOffline, LogDirectory, OfflineListener};

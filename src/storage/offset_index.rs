@@ -48,7 +48,7 @@ impl<'a> OffsetEntries<'a> {
         Self { bytes, base_offset }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.bytes.len() / ENTRY_LEN
     }
 
@@ -61,7 +61,7 @@ impl<'a> OffsetEntries<'a> {
 
     /// How many of the first entries satisfy `before`, which must hold for a prefix.
     fn partition(&self, before: impl Fn(OffsetPosition) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+        let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = (low + high) / 2;
             if before(self.get(middle)) {
@@ -81,7 +81,7 @@ impl<'a> OffsetEntries<'a> {
     /// The first entry with `position ≥ at`: an upper bound on the offsets in front of `at` (`OffsetIndex.fetchUpperBoundOffset`).
     pub fn first_at_or_behind(&self, at: u64) -> Option<OffsetPosition> {
         let n = self.partition(|entry| u64::from(entry.position) < at);
-        (n < self.len()).then(|| self.get(n))
+        (n < self.count()).then(|| self.get(n))
     }
 
     /// How many entries remain when the segment is cut to offsets below `end`.
@@ -92,7 +92,7 @@ impl<'a> OffsetEntries<'a> {
     /// How many of the first entries can be true of a log file of `size` bytes: strictly increasing, within the file.
     pub fn plausible_prefix(&self, size: u64) -> usize {
         let mut last: Option<OffsetPosition> = None;
-        for n in 0..self.len() {
+        for n in 0..self.count() {
             let entry = self.get(n);
             let follows = last.is_none_or(|last| last.offset < entry.offset && last.position < entry.position);
             let fits = u64::from(entry.position) < size && entry.offset - self.base_offset <= i64::from(i32::MAX);
@@ -101,7 +101,7 @@ impl<'a> OffsetEntries<'a> {
             }
             last = Some(entry);
         }
-        self.len()
+        self.count()
     }
 }
 

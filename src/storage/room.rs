@@ -131,7 +131,11 @@ mod tests {
             }
             written += 60;
         };
-        assert_eq!(refused, NoRoom { path: root.into(), free: 100, floor: 50 }, "50 are left above the floor, and 60 were wanted");
+        assert_eq!(
+            refused,
+            NoRoom { path: root.into(), free: 100, floor: 50 },
+            "50 are left above the floor, and 60 were wanted"
+        );
         assert!(room.is_low());
         assert_eq!(room.admit(40, &disk, root), Ok(()), "what fits is taken");
         file.set_len(500).unwrap();

@@ -43,7 +43,7 @@ impl<'a> TimeEntries<'a> {
         Self { bytes, base_offset }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.bytes.len() / ENTRY_LEN
     }
 
@@ -55,11 +55,11 @@ impl<'a> TimeEntries<'a> {
     }
 
     pub fn last(&self) -> Option<TimestampOffset> {
-        self.len().checked_sub(1).map(|n| self.get(n))
+        self.count().checked_sub(1).map(|n| self.get(n))
     }
 
     fn partition(&self, before: impl Fn(TimestampOffset) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+        let (mut low, mut high) = (0, self.count());
         while low < high {
             let middle = (low + high) / 2;
             if before(self.get(middle)) {
@@ -84,7 +84,7 @@ impl<'a> TimeEntries<'a> {
     /// How many of the first entries can be true.
     pub fn plausible_prefix(&self) -> usize {
         let mut last: Option<TimestampOffset> = None;
-        for n in 0..self.len() {
+        for n in 0..self.count() {
             let entry = self.get(n);
             let follows = last.is_none_or(|last| last.timestamp < entry.timestamp && last.offset <= entry.offset);
             if !follows || entry.timestamp < 0 || entry.offset - self.base_offset > i64::from(i32::MAX) {
@@ -92,7 +92,7 @@ impl<'a> TimeEntries<'a> {
             }
             last = Some(entry);
         }
-        self.len()
+        self.count()
     }
 }
 
@@ -126,6 +126,6 @@ mod tests {
         let bytes = [entry(5, BASE), entry(6, BASE), entry(6, BASE + 1)].concat();
         assert_eq!(TimeEntries::new(&bytes, BASE).plausible_prefix(), 2);
         assert_eq!(TimeEntries::new(&[0; 120], BASE).plausible_prefix(), 1);
-        assert_eq!(TimeEntries::new(&[0; 11], BASE).len(), 0);
+        assert_eq!(TimeEntries::new(&[0; 11], BASE).count(), 0);
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     /// Resources by type and name, each with one key that is set.
     fn preprocessed(resources: &[(i8, &'static str)]) -> Preprocessed {
         let key = |(kind, name): &(i8, &'static str)| (*kind, StrBytes::from_static_str(name));
-        Preprocessed::new(1, resources, key, |_| std::iter::once(("k", false)))
+        Preprocessed::new(1, resources, key, |_| std::iter::once(("k", false)), |_| None)
     }
 
     fn told(outcomes: impl Iterator<Item = (Key, Outcome)>) -> Vec<(String, Option<ErrorCode>)> {

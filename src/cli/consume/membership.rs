@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::start::{Bounds, bounds};
 use crate::base::ids::{Offset, TopicPartition};
+use crate::cli::bounds::{Bounds, bounds};
 use crate::cli::error::Result;
 use crate::cli::output::{note, plural};
 use crate::client::group::member::{Member, MemberOptions};
@@ -55,8 +55,13 @@ impl Membership {
         for (partition, bounds) in &bounds {
             let otherwise = if self.from_beginning { bounds.earliest } else { bounds.latest };
             let left_off = committed.get(partition).map(|committed| committed.offset);
-            new += i64::from(left_off.is_none());
-            positions.insert(partition.clone(), left_off.unwrap_or(otherwise));
+            let position = left_off.unwrap_or(otherwise);
+            if left_off.is_none() {
+                new += 1;
+                // Committed even if nothing comes, so that whoever reads the partition next begins here and misses nothing.
+                self.pending.insert(partition.clone(), position);
+            }
+            positions.insert(partition.clone(), position);
         }
         note(self.assignment_note(partitions.len() as i64, new));
         Ok(Assigned { positions, bounds })

@@ -17,7 +17,8 @@ use self::format::{Field, RecordFormat};
 use self::membership::Membership;
 use self::printer::{Form, Printer};
 use self::reading::Reading;
-use self::start::{Start, bounds, offsets_at, positions};
+use self::start::{Start, positions};
+use super::bounds::{bounds, offsets_at};
 use super::connect::{Connect, existing_topic};
 use super::error::{CliError, Result};
 use super::output::{Format, note};
@@ -178,7 +179,7 @@ impl ConsumeArgs {
             let latest = bounds.iter().map(|(partition, bounds)| (partition.clone(), bounds.latest));
             reading.stop_at = match self.end.until {
                 Some(until) => {
-                    let found = offsets_at(&client, &bounds, until, isolation).await?;
+                    let found = offsets_at(&client, &partitions, until, isolation).await?;
                     let end =
                         |partition, latest| (found.get(&partition).copied().filter(|at| *at >= 0).unwrap_or(latest), partition);
                     Some(

@@ -9,8 +9,8 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::membership::{Assigned, COMMIT_INTERVAL, Membership};
 use super::printer::Printer;
-use super::start::{Bounds, bounds};
 use crate::base::ids::{Offset, TopicPartition};
+use crate::cli::bounds::{Bounds, bounds};
 use crate::cli::error::Result;
 use crate::cli::output::note;
 use crate::cli::runtime;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
+use crate::cli::bounds::{Bounds, offsets_at};
 use crate::cli::error::{CliError, Result};
 use crate::client::Client;
-use crate::client::offsets::{IsolationLevel, OffsetSpec, all_found};
+use crate::client::offsets::IsolationLevel;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,18 +39,10 @@ impl FromStr for Start {
     }
 }
 
-/// What is in a partition: `earliest ≤ latest`, and `latest` is behind the last record that may be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    pub earliest: Offset,
-    pub latest: Offset,
-}
-
-impl Bounds {
+impl Start {
     /// The first offset to read, or why there is none. `found` is what a look-up by time gave, −1 for nothing.
-    pub fn begin(self, start: Start, found: Option<Offset>) -> Result<Offset, String> {
-        let Self { earliest, latest } = self;
-        match start {
+    pub fn within(self, Bounds { earliest, latest }: Bounds, found: Option<Offset>) -> Result<Offset, String> {
+        match self {
             Start::Beginning => Ok(earliest),
             Start::End => Ok(latest),
             Start::BeforeEnd(count) => Ok(latest.saturating_sub(count).max(earliest)),
@@ -61,22 +54,6 @@ impl Bounds {
     }
 }
 
-/// What is in each partition now.
-pub async fn bounds(
-    client: &Client,
-    partitions: &[TopicPartition],
-    isolation: IsolationLevel,
-) -> Result<BTreeMap<TopicPartition, Bounds>> {
-    let ask = async |spec| all_found(client.list_offsets(with(partitions, spec), isolation).await?);
-    let (earliest, latest) = tokio::try_join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest))?;
-    // Records may have been deleted or added between the two answers.
-    let both = earliest.into_iter().filter_map(|(partition, earliest)| {
-        let latest = latest.get(&partition)?.max(&earliest);
-        Some((partition, Bounds { earliest, latest: *latest }))
-    });
-    Ok(both.collect())
-}
-
 /// The first offset of each partition to read. With several partitions, one that lacks an offset is read from its nearest end.
 pub async fn positions(
     client: &Client,
@@ -85,12 +62,15 @@ pub async fn positions(
     isolation: IsolationLevel,
 ) -> Result<BTreeMap<TopicPartition, Offset>> {
     let found = match start {
-        Start::Time(at) => offsets_at(client, bounds, at, isolation).await?,
+        Start::Time(at) => {
+            let partitions: Vec<_> = bounds.keys().cloned().collect();
+            offsets_at(client, &partitions, at, isolation).await?
+        }
         _ => BTreeMap::new(),
     };
     let mut positions = BTreeMap::new();
     for (partition, bounds_of) in bounds {
-        let begin = match bounds_of.begin(start, found.get(partition).copied()) {
+        let begin = match start.within(*bounds_of, found.get(partition).copied()) {
             Ok(begin) => begin,
             Err(why) if bounds.len() == 1 => return Err(CliError::failed(format!("partition {partition}: {why}"))),
             Err(_) => match start {
@@ -101,22 +81,6 @@ pub async fn positions(
         positions.insert(partition.clone(), begin);
     }
     Ok(positions)
-}
-
-/// The first offset of each partition at a time or later; −1 where there is none.
-pub async fn offsets_at(
-    client: &Client,
-    bounds: &BTreeMap<TopicPartition, Bounds>,
-    at: TimestampMs,
-    isolation: IsolationLevel,
-) -> Result<BTreeMap<TopicPartition, Offset>> {
-    let partitions: Vec<_> = bounds.keys().cloned().collect();
-    let wanted = with(&partitions, OffsetSpec::Timestamp(at));
-    Ok(all_found(client.list_offsets(wanted, isolation).await?)?)
-}
-
-fn with(partitions: &[TopicPartition], spec: OffsetSpec) -> Vec<(TopicPartition, OffsetSpec)> {
-    partitions.iter().map(|partition| (partition.clone(), spec)).collect()
 }
 
 #[cfg(test)]
@@ -146,10 +110,10 @@ mod tests {
             (Start::Time(5), Some(12), 12),
             (Start::Time(5), Some(-1), 20),
         ] {
-            assert_eq!(bounds.begin(start, found), Ok(begin), "{start:?}");
+            assert_eq!(start.within(bounds, found), Ok(begin), "{start:?}");
         }
-        assert_eq!(bounds.begin(Start::Offset(9), None), Err("offset 9 is not there, it has 10 to 19".into()));
+        assert_eq!(Start::Offset(9).within(bounds, None), Err("offset 9 is not there, it has 10 to 19".into()));
         let empty = Bounds { earliest: 10, latest: 10 };
-        assert_eq!(empty.begin(Start::Offset(11), None), Err("offset 11 is not there, it is empty".into()));
+        assert_eq!(Start::Offset(11).within(empty, None), Err("offset 11 is not there, it is empty".into()));
     }
 }

@@ -10,8 +10,7 @@ use kafka_protocol::messages::DeleteRecordsRequest;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use serde::{Deserialize, Serialize};
 
-use super::offsets::partitions;
-use super::timeout_ms;
+use super::{meant_partitions, timeout_ms};
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
 use crate::cli::error::{CliError, Result};
@@ -112,7 +111,7 @@ impl DeleteRecords {
             let text = std::fs::read_to_string(path).map_err(CliError::file("read", path))?;
             return offsets_of(&text).map_err(|why| CliError::Usage(format!("{}: {why}", path.display())));
         }
-        let partitions = partitions(client, self.topic.as_slice()).await?;
+        let partitions = meant_partitions(client, self.topic.as_slice()).await?;
         let Some(before) = self.upto.before else {
             let offset = self.upto.offset.unwrap_or(HIGH_WATERMARK);
             return Ok(partitions.into_iter().map(|partition| (partition, offset)).collect());

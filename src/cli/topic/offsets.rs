@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::meant_partitions;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
-use crate::cli::connect::existing_topic;
 use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::Problem;
 use crate::cli::output::{Format, Table, or_dash};
@@ -59,7 +59,7 @@ enum Found {
 impl Offsets {
     pub async fn run(self, client: &Client, format: Format) -> Result {
         let isolation = if self.read_committed { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted };
-        let partitions = partitions(client, &self.topics).await?;
+        let partitions = meant_partitions(client, &self.topics).await?;
         let ask = async |spec| -> Result<_> {
             let wanted = partitions.iter().map(|partition| (partition.clone(), spec)).collect();
             Ok(client.list_offsets(wanted, isolation).await?)
@@ -103,21 +103,6 @@ impl Offsets {
         }
         table.render()
     }
-}
-
-/// The partitions that are meant, all of which are there.
-pub async fn partitions(client: &Client, topics: &[TopicPartitions]) -> Result<Vec<TopicPartition>> {
-    let mut all = Vec::new();
-    for wanted in topics {
-        let topic = existing_topic(client, &wanted.topic).await?;
-        let present: Vec<i32> = topic.partitions.iter().map(|p| p.partition).collect();
-        let selected = wanted.select(&present).map_err(|missing| {
-            let last = present.len() as i32 - 1;
-            CliError::failed(format!("topic {} has no partition {missing}; its partitions are 0 to {last}", topic.name))
-        })?;
-        all.extend(selected.into_iter().map(|partition| TopicPartition::new(topic.name.as_str(), partition)));
-    }
-    Ok(all)
 }
 
 type Answer = Result<FoundOffset, crate::base::ErrorCode>;

@@ -1,5 +1,6 @@
 //! Consumer groups from the outside: committed offsets, and a member in the classic protocol (KIP-62, KIP-394).
 
+pub mod admin;
 pub mod assignor;
 pub mod member;
 pub mod offsets;

@@ -7,7 +7,7 @@ keys! {
     /// Where the node listens, what it tells clients to connect to, and the bounds on what they may take.
     pub struct NetworkConfig "Network" {
         /// Addresses to listen on, as `NAME://host:port`. An empty host means every interface, port 0 a free one.
-        "listeners" = "PLAINTEXT://:9092" => listeners: Vec<String> { form("NAME://host:port", listeners::check_listeners), shown }
+        "listeners" = "PLAINTEXT://127.0.0.1:9092" => listeners: Vec<String> { form("NAME://host:port", listeners::check_listeners), shown }
 
         /// Addresses that clients are told to connect to, by listener. `auto`, or a listener that is not named here: the host of
         /// `listeners`, and where that is every interface, the address at which the client reached this node.

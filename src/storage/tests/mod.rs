@@ -118,6 +118,11 @@ impl Bench {
         flusher::run_pending(&self.directory);
     }
 
+    /// Where a file of the one log lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        Path::new(DIR).join("t-0").join(name)
+    }
+
     /// Names and sizes of the log's files; empty if the disk does not tell.
     pub fn files(&self) -> Vec<String> {
         let listing = self.disk.list(&Path::new(DIR).join("t-0")).unwrap_or_default();

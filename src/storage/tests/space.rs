@@ -14,7 +14,7 @@ fn a_full_disk_refuses_the_write_serves_reads_and_goes_on_with_room() {
         loop {
             match append(&mut log, &[&format!("value {appended} {}", "x".repeat(100))]) {
                 Ok(_) => appended += 1,
-                Err(AppendError::NoSpace { .. }) => break,
+                Err(AppendError::Shortage { .. }) => break,
                 Err(other) => panic!("{other}"),
             }
         }
@@ -54,7 +54,7 @@ fn at_whatever_operation_space_runs_out_the_log_stays_whole() {
                     assert_eq!(appended.first_offset, count);
                     count += 1;
                 }
-                Err(AppendError::NoSpace { .. }) => struck = true,
+                Err(AppendError::Shortage { .. }) => struck = true,
                 Err(other) => panic!("at operation {fail_at:?}: {other}"),
             }
         }
@@ -64,8 +64,7 @@ fn at_whatever_operation_space_runs_out_the_log_stays_whole() {
         assert_eq!(read_all(&log, 0, count, 500).len() as Offset, count, "at operation {fail_at:?}");
         let log = bench.reopen(log);
         assert_eq!(read_all(&log, 0, count, 500).len() as Offset, count);
-        let operations = counter.lock().0;
-        operations
+        counter.lock().0
     };
     let operations = run(None);
     assert!(operations > 50);

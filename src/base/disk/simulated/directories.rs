@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::files::SimulatedFile;
 use super::state::{DirInode, FileInode, Inode, NameChange, name_of, names};
 use super::{Operation, SimulatedDisk};
-use crate::base::disk::{DirEntry, Disk, DiskFile, LockAttempt, OpenMode};
+use crate::base::disk::{DirEntry, Disk, DiskFile, LockAttempt, OpenMode, Space};
 
 impl Disk for SimulatedDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {

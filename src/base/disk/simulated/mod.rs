@@ -173,7 +173,7 @@ mod tests {
     use std::io::IoSlice;
 
     use super::*;
-    use crate::base::disk::{Disk, DiskFile, OpenMode};
+    use crate::base::disk::{Disk, DiskFile, OpenMode, Space};
 
     fn write(disk: &SimulatedDisk, path: &str, bytes: &[u8], at: u64) -> Arc<dyn DiskFile> {
         let file = disk.open(Path::new(path), OpenMode::ReadWrite).unwrap();

@@ -10,6 +10,7 @@ use crate::base::ids::TimestampMs;
 
 pub(super) const ROOT: u64 = 0;
 
+#[derive(Default)]
 pub(super) struct State {
     /// Handles opened before the last crash are dead.
     pub generation: u64,

@@ -1,0 +1,85 @@
+//! `klamm config`: the configuration of topics, brokers and groups while they run.
+
+mod alter;
+mod describe;
+
+use clap::{Args, Subcommand};
+
+use super::connect::Connect;
+use super::error::Result;
+use super::output::Format;
+use super::runtime;
+use crate::base::ids::BrokerId;
+use crate::client::configs::ConfigResource;
+use crate::config::def::{BROKER, GROUP, Scope, TOPIC};
+
+#[derive(Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
+    connect: Connect,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Show what is configured, and where each value comes from
+    Describe(describe::Describe),
+    /// Set keys, or set them back to their defaults
+    Alter(alter::Alter),
+}
+
+pub fn run(args: ConfigArgs) -> Result {
+    let client = args.connect.client();
+    runtime::run(async {
+        let (client, format) = (&*client, args.format);
+        match args.command {
+            ConfigCommand::Describe(command) => command.run(client, format).await,
+            ConfigCommand::Alter(command) => command.run(client, format).await,
+        }
+    })
+}
+
+/// Whose configuration is meant.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+#[command(next_help_heading = "Whose configuration")]
+struct Entity {
+    /// Of a topic
+    #[arg(long, short, value_name = "NAME")]
+    topic: Option<String>,
+    /// Of a broker
+    #[arg(long, value_name = "ID")]
+    broker: Option<BrokerId>,
+    /// What holds for every broker that does not say otherwise
+    #[arg(long)]
+    broker_defaults: bool,
+    /// Of a group
+    #[arg(long, short, value_name = "NAME")]
+    group: Option<String>,
+}
+
+impl Entity {
+    fn resource(&self) -> ConfigResource {
+        match self {
+            Entity { topic: Some(topic), .. } => ConfigResource::Topic(topic.clone()),
+            Entity { broker: Some(id), .. } => ConfigResource::Broker(*id),
+            Entity { group: Some(group), .. } => ConfigResource::Group(group.clone()),
+            Entity { broker_defaults, .. } => {
+                assert!(*broker_defaults, "clap lets one of the four through");
+                ConfigResource::BrokerDefault
+            }
+        }
+    }
+}
+
+/// The keys that klamm declares for a resource; another Kafka may have more.
+fn scope(resource: &ConfigResource) -> &'static Scope {
+    match resource {
+        ConfigResource::Topic(_) => &TOPIC,
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => &BROKER,
+        ConfigResource::Group(_) => &GROUP,
+    }
+}
