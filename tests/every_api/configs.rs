@@ -97,7 +97,8 @@ fn resources_that_cannot_be_described_are_refused_as_kafka_does() {
         ((BROKER, "x"), "InvalidRequest: Broker id must be an integer, but it is: x"),
         ((GROUP, ""), "InvalidRequest: Group name must not be empty"),
         ((CLIENT_METRICS, ""), "InvalidRequest: Client metrics subscription name must not be empty"),
-        ((LOGGER, "1"), "InvalidRequest: Unknown resource type 8"),
+        ((LOGGER, "2"), "InvalidRequest: Unexpected broker id, expected 1 but received 2"),
+        ((LOGGER, ""), "InvalidRequest: Broker id must not be empty"),
         ((99, "x"), malformed),
         ((0, "x"), malformed),
     ] {
@@ -221,7 +222,6 @@ fn resources_that_cannot_be_altered_are_refused_as_kafka_does() {
             &[("consumer.session.timeout.ms", Some("5"))],
             "InvalidConfig: consumer.session.timeout.ms must be greater than or equal to group.consumer.min.session.timeout.ms",
         ),
-        ((LOGGER, "1"), &[("root", Some("INFO"))], "InvalidRequest: Unknown resource type 8"),
         ((CLIENT_METRICS, "m"), &[("interval.ms", Some("1000"))], "InvalidRequest: Unknown resource type 16"),
         ((99, "x"), &[], "InvalidRequest: Unknown resource type 99"),
         ((TOPIC, "t"), &duplicate, "InvalidRequest: Error due to duplicate config keys"),
