@@ -46,7 +46,7 @@ const PURE: &[&str] = &[
     "coordinator/group/offsets.rs",
     "coordinator/group/record.rs",
     "coordinator/group/shard.rs",
-    "coordinator/group/wire.rs",
+    "coordinator/wire.rs",
     "protocol",
 ];
 

@@ -22,6 +22,8 @@ pub mod partition_log;
 pub mod rewrite;
 mod active;
 pub mod runtime;
+pub mod shards;
+mod wire;
 pub mod group;
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Walk<'_> {
             return Err(Refusal::of(ErrorCode::InvalidTopicException));
         }
         let batch = validate::validate(data.records.as_ref(), &topic.config(), self.cx.version(), self.now)?;
-        let appended = partition.append_as_leader(&batch, self.acks, self.now).map_err(Refusal::of)?;
+        let appended = partition.append_as_leader(&batch, None, self.acks, self.now).map_err(Refusal::of)?;
         if let Some(offset) = appended.commits_at {
             let leader_epoch = appended.leader_epoch;
             self.waiting.push((place, Unacknowledged { partition, acks: self.acks, leader_epoch, offset }));
