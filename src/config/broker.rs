@@ -11,6 +11,7 @@ use super::def::log::{LogDefaults, LogUpkeepConfig};
 use super::def::network::NetworkConfig;
 use super::def::node::NodeConfig;
 use super::def::replication::ReplicationConfig;
+use super::def::transaction::TransactionCoordinatorConfig;
 use super::listeners::{self, AdvertisedListener, Listener};
 use super::settings::Settings;
 
@@ -26,6 +27,7 @@ pub struct BrokerConfig {
     pub replication: ReplicationConfig,
     pub group: GroupCoordinatorConfig,
     pub consumer_group: ConsumerGroupConfig,
+    pub transaction: TransactionCoordinatorConfig,
 }
 
 /// Two values that cannot stand together.
@@ -53,6 +55,7 @@ impl BrokerConfig {
             replication: ReplicationConfig::read(text),
             group: GroupCoordinatorConfig::read(text),
             consumer_group: ConsumerGroupConfig::read(text),
+            transaction: TransactionCoordinatorConfig::read(text),
         }
     }
 

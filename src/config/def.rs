@@ -21,6 +21,7 @@ pub mod network;
 pub mod node;
 pub mod replication;
 pub mod topic;
+pub mod transaction;
 
 /// Keys that belong together, under a heading.
 pub struct Area {
@@ -54,6 +55,7 @@ pub static BROKER: Scope = Scope {
         &replication::ReplicationConfig::AREA,
         &group::GroupCoordinatorConfig::AREA,
         &consumer_group::ConsumerGroupConfig::AREA,
+        &transaction::TransactionCoordinatorConfig::AREA,
     ],
 };
 

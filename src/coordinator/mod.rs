@@ -25,6 +25,7 @@ pub mod runtime;
 pub mod shards;
 mod wire;
 pub mod group;
+pub mod transaction;
 
 #[cfg(test)]
 pub mod memory_log;

@@ -27,7 +27,7 @@ pub struct At {
 }
 
 /// The producer on whose behalf a transactional write is made (KIP-98).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Producer {
     pub id: ProducerId,
     pub epoch: ProducerEpoch,
