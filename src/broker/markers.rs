@@ -176,8 +176,7 @@ impl Broker {
     }
 
     fn append_marker(&self, partition: &TopicPartition, end: EndOfTransaction) -> Result<Unacknowledged, ErrorCode> {
-        let partition =
-            self.replicas.partition(&partition.topic, partition.partition).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let partition = self.replicas.partition(&partition.topic, partition.partition).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let EndOfTransaction { producer, coordinator_epoch, transaction_version, result } = end;
         let now = self.clock.wall_ms();
         let batch = EndTransactionMarker { result, coordinator_epoch }.batch(now, producer.id, producer.epoch);

@@ -3,12 +3,12 @@
 
 use super::Broker;
 use crate::base::ErrorCode;
-use crate::config::BrokerConfig;
-use crate::coordinator::transaction::config::{EPOCH_BUMP_SINCE, TransactionConfig};
-use crate::coordinator::transaction::request::{AddPartitions, Refused, Verified};
-use crate::coordinator::shard::Producer;
-use crate::coordinator::transaction::coordinator::Later;
 use crate::base::ids::ProducerId;
+use crate::config::BrokerConfig;
+use crate::coordinator::shard::Producer;
+use crate::coordinator::transaction::config::{EPOCH_BUMP_SINCE, TransactionConfig};
+use crate::coordinator::transaction::coordinator::Later;
+use crate::coordinator::transaction::request::{AddPartitions, Refused, Verified};
 
 /// The settings for transactions, in the units of the coordinator. `transaction_version` is the finalized level of the feature.
 pub fn transaction_config(config: &BrokerConfig, transaction_version: i16) -> TransactionConfig {

@@ -71,11 +71,7 @@ fn known(
 }
 
 /// Makes sure that the transaction includes the group's partition, unless it has records there already.
-async fn verify(
-    broker: &Broker,
-    request: &TxnOffsetCommitRequest,
-    version: i16,
-) -> Result<Option<VerificationGuard>, ErrorCode> {
+async fn verify(broker: &Broker, request: &TxnOffsetCommitRequest, version: i16) -> Result<Option<VerificationGuard>, ErrorCode> {
     let membership = match version {
         5.. => Membership::Added,
         4 => Membership::VerifiedOrAbortable,
@@ -113,9 +109,7 @@ fn merged(
     if version < LOAD_IN_PROGRESS_SINCE {
         let loading = ErrorCode::CoordinatorLoadInProgress.code();
         let partitions = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
-        partitions
-            .filter(|p| p.error_code == loading)
-            .for_each(|p| p.error_code = ErrorCode::CoordinatorNotAvailable.code());
+        partitions.filter(|p| p.error_code == loading).for_each(|p| p.error_code = ErrorCode::CoordinatorNotAvailable.code());
     }
     response
 }

@@ -80,12 +80,7 @@ impl TransactionMetadata {
     ///
     /// # Errors
     /// PRODUCER_FENCED if another producer has taken the id since.
-    pub fn increment_epoch(
-        &self,
-        timeout_ms: i32,
-        expected: Option<ProducerEpoch>,
-        now: TimestampMs,
-    ) -> Result<Self, ErrorCode> {
+    pub fn increment_epoch(&self, timeout_ms: i32, expected: Option<ProducerEpoch>, now: TimestampMs) -> Result<Self, ErrorCode> {
         let (epoch, last) = match expected {
             None => (self.bumped(), NO_PRODUCER_EPOCH),
             Some(epoch) if self.producer_epoch == NO_PRODUCER_EPOCH || epoch == self.producer_epoch => {

@@ -97,7 +97,11 @@ fn encode_value(it: &TransactionMetadata, flexible: bool) -> Bytes {
     let known = it.state != TransactionState::Empty;
     put_array_len(&mut out, known.then_some(topics.len()), flexible);
     for (topic, partitions) in topics {
-        if flexible { put_compact_string(&mut out, topic) } else { put_string(&mut out, topic) }
+        if flexible {
+            put_compact_string(&mut out, topic)
+        } else {
+            put_string(&mut out, topic)
+        }
         put_array_len(&mut out, Some(partitions.len()), flexible);
         partitions.iter().for_each(|partition| out.put_i32(*partition));
         if flexible {

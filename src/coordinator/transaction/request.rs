@@ -53,9 +53,15 @@ pub enum TransactionRequest {
     Verify(AddPartitions),
     End(EndTransaction),
     /// A transaction was found to have timed out.
-    FenceTimedOut { id: StrBytes, producer: Producer, fresh: Option<ProducerId> },
+    FenceTimedOut {
+        id: StrBytes,
+        producer: Producer,
+        fresh: Option<ProducerId>,
+    },
     /// The broker asks for what there is to do; the answer waits until there is something. `again`: earlier answers may have been lost.
-    TakeWork { again: bool },
+    TakeWork {
+        again: bool,
+    },
     /// All markers of a transaction are written.
     Finished(Finished),
     Describe(Vec<StrBytes>),
