@@ -27,9 +27,14 @@ impl TransactionShard {
         let Some((name, current)) = self.transactions.get_key_value(&request.id) else {
             return Effects::reply(id, Err(Refused::Error(ErrorCode::InvalidProducerIdMapping)).into());
         };
+        // A cluster that has not turned version 2 on has no room for it in its log.
+        let request = EndTransaction {
+            transaction_version: request.transaction_version.min(self.config.transaction_version),
+            ..request.clone()
+        };
         let ending = match request.transaction_version {
-            EPOCH_BUMP_SINCE.. => end_and_bump(current, request, at.wall_ms),
-            _ => end(current, request, at.wall_ms),
+            EPOCH_BUMP_SINCE.. => end_and_bump(current, &request, at.wall_ms),
+            _ => end(current, &request, at.wall_ms),
         };
         match ending {
             Ok(Ending::Already) => Effects::reply(id, Ok(current.producer()).into()),

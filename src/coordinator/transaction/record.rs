@@ -41,9 +41,20 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record that makes `value` true, at a level of `transaction.version`.
+    /// The record that makes `value` true, at a level of `transaction.version`: without what its form has no room for, so that who decides
+    /// knows no more than who reads it.
     pub fn of(id: &StrBytes, value: TransactionMetadata, transaction_version: i16) -> Self {
-        Self { id: id.clone(), value: Some(value), flexible: transaction_version >= FLEXIBLE_VALUES_SINCE }
+        let flexible = transaction_version >= FLEXIBLE_VALUES_SINCE;
+        let value = match flexible {
+            true => value,
+            false => TransactionMetadata {
+                previous_producer_id: NO_PRODUCER_ID,
+                next_producer_id: NO_PRODUCER_ID,
+                client_transaction_version: 0,
+                ..value
+            },
+        };
+        Self { id: id.clone(), value: Some(value), flexible }
     }
 
     pub fn tombstone(id: &StrBytes) -> Self {

@@ -68,12 +68,14 @@ impl TransactionShard {
 
     /// The record that makes a step true. A step that decides how a transaction ends makes work.
     pub(super) fn record(&mut self, at: &At, id: &StrBytes, next: TransactionMetadata) -> Record {
-        self.work.push_markers(Markers::of(id, &next, self.coordinator_epoch));
         match next.state {
             TransactionState::Ongoing => self.look_for_timed_out_later(at),
             _ => self.look_for_expired_later(at),
         }
-        Record::of(id, next, self.config.transaction_version)
+        let record = Record::of(id, next, self.config.transaction_version);
+        let markers = record.value.as_ref().and_then(|next| Markers::of(id, next, self.coordinator_epoch));
+        self.work.push_markers(markers);
+        record
     }
 
     fn look_for_timed_out_later(&mut self, at: &At) {
@@ -123,6 +125,11 @@ impl TransactionShard {
         self.decide_waiting(at, &finished.id, complete, &mut records, &mut effects.replies);
         effects.write = Write::Records(records);
         effects
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_taker(&mut self) {
+        self.work.forget_taker();
     }
 
     /// Gives work to who waits for it.

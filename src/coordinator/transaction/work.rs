@@ -103,4 +103,10 @@ impl WorkQueue {
         }
         Some((self.taker.take()?, std::mem::take(&mut self.work)))
     }
+
+    /// Nobody waits any more, as after a lost connection.
+    #[cfg(test)]
+    pub fn forget_taker(&mut self) {
+        self.taker = None;
+    }
 }
