@@ -137,7 +137,7 @@ fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
     let Some(jars) = jars() else { return };
     let dir = tempfile::tempdir().unwrap();
     let opened = open(dir.path());
-    let config = Arc::new(TopicConfig { segment_bytes: 30_000, index_interval_bytes: 500, ..TopicConfig::default() });
+    let config = Arc::new(TopicConfig { segment_bytes: 15_000, index_interval_bytes: 500, ..TopicConfig::default() });
     let create = |name: &str| {
         let id = uuid::Uuid::from_u128(name.len() as u128 + 1000);
         opened.manager.create_log(&TopicPartition::new(name, 0), Some(id), &config, NOW).unwrap()
@@ -175,11 +175,11 @@ fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
     logs.push(log);
 
     let mut log = create("retained");
-    (0..300).for_each(|n| {
+    (0..600).for_each(|n| {
         append(&mut log, &builder(Codec::None, n, 1).build());
     });
-    log.set_high_watermark(300);
-    log.maybe_increment_log_start_offset(250).unwrap();
+    log.set_high_watermark(600);
+    log.maybe_increment_log_start_offset(550).unwrap();
     assert!(log.delete_old_segments(NOW).unwrap() > 0);
     logs.push(log);
     logs.push(create("empty"));
@@ -263,10 +263,9 @@ impl Kafka {
     }
 
     fn produce(&self, topic: &str, records: u32, extra: &[&str]) {
-        let bootstrap = format!("bootstrap.servers={}", self.bootstrap);
         let records = records.to_string();
-        let mut args = vec!["--topic", topic, "--num-records", &records, "--record-size", "100", "--throughput", "-1"];
-        args.extend(["--command-property", &bootstrap, "--command-property", "batch.size=3000"]);
+        let mut args = vec!["--bootstrap-server", "BOOTSTRAP", "--topic", topic, "--num-records", &records];
+        args.extend(["--record-size", "100", "--throughput", "-1", "--command-property", "batch.size=3000"]);
         args.extend(extra);
         self.tool("org.apache.kafka.tools.ProducerPerformance", &args);
     }
