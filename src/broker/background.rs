@@ -13,6 +13,8 @@ use crate::base::time::Mono;
 
 /// How often is looked at what is due. Nothing here is due more often by default.
 const STEP: Duration = Duration::from_secs(1);
+/// How often is looked for segments to delete while a directory has no room for clients.
+const RETENTION_INTERVAL_WITHOUT_ROOM_MS: i64 = 2000;
 /// How often producers are looked over that were idle for too long (`producer.id.expiration.check.interval.ms`).
 const PRODUCER_EXPIRATION_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -29,7 +31,8 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
         let config = broker.config();
         let (upkeep, logs) = (&config.log_upkeep, &broker.replicas.logs);
         logs.tick(broker.clock.wall_ms());
-        if retention.is_due(now, upkeep.retention_check_interval_ms) {
+        let interval = if logs.wants_room() { RETENTION_INTERVAL_WITHOUT_ROOM_MS } else { i64::MAX };
+        if retention.is_due(now, interval.min(upkeep.retention_check_interval_ms)) {
             delete_old_segments(broker);
         }
         if recovery_points.is_due(now, i64::from(upkeep.flush_offset_checkpoint_interval_ms)) {

@@ -237,19 +237,12 @@ impl Partition {
             state.role = Role::NotLeader { leader_epoch };
         } else {
             // A leader says where its epoch begins before it serves (KIP-101): that is how followers find out where they differ.
-            let end = log.log_end_offset();
-            let recorded = if led && before == leader_epoch { Ok(()) } else { log.assign_epoch(leader_epoch, end) };
-            state.role = match recorded {
-                Ok(()) => Role::Leader(Leadership {
-                    leader_epoch,
-                    isr: registration.isr.clone(),
-                    replicas: registration.replicas.len(),
-                }),
-                Err(error) => {
-                    warn!(partition = %self.name, %error, "cannot lead: the leader epoch could not be recorded");
-                    Role::NotLeader { leader_epoch }
-                }
-            };
+            if !led || before != leader_epoch {
+                let end = log.log_end_offset();
+                log.assign_epoch(leader_epoch, end);
+            }
+            state.role =
+                Role::Leader(Leadership { leader_epoch, isr: registration.isr.clone(), replicas: registration.replicas.len() });
         }
         let mut signals = state.advance();
         let leads = state.role.is_leader();

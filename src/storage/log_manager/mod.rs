@@ -279,6 +279,11 @@ impl LogManager {
         self.directories().for_each(|directory| directory.room.set_min_free(bytes));
     }
 
+    /// Whether some directory has no room for clients: then whatever may be deleted should be, soon.
+    pub fn wants_room(&self) -> bool {
+        self.directories().any(|directory| directory.offline().is_none() && directory.room.is_low())
+    }
+
     /// What has to be done now and then: a look at the room that is left, flushes by `flush.ms`, and files whose time has come to go. Blocks on the disk for the latter.
     pub fn tick(&self, now: TimestampMs) {
         for log in self.logs() {
