@@ -115,7 +115,7 @@ impl LogManager {
             logs: Mutex::default(),
             deletions: AtomicU64::new(0),
         };
-        let (mut logs, mut failed) = (Vec::new(), Vec::new());
+        let (mut logs, mut failed, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
         for claimed in claim.dirs {
             match manager.open_dir(claimed, &cache, topic_config, now) {
                 Ok(opened) => {
@@ -129,11 +129,14 @@ impl LogManager {
                     logs.extend(opened.logs);
                     failed.extend(opened.failed);
                 }
-                Err(error) => tracing::error!(%error, "a log directory cannot be used"),
+                Err(error) => {
+                    tracing::error!(%error, "a log directory cannot be used");
+                    unusable.push(error);
+                }
             }
         }
         if manager.dirs.is_empty() {
-            return Err(OpenError::NoDirectory);
+            return Err(OpenError::NoDirectory(unusable));
         }
         for (n, dir) in manager.dirs.iter().enumerate() {
             let directory = dir.directory.clone();
@@ -184,6 +187,14 @@ impl LogManager {
         }
         for (partition, error) in &failed {
             tracing::error!(%partition, %error, "a log cannot be opened");
+        }
+        // With one sync what recovery has kept is durable before anybody is told of it: else a high watermark that waits for the disk would
+        // for a moment lie in front of what clients were told before.
+        if opened.iter().any(|opened| opened.log.durable_end() < opened.log.log_end_offset()) {
+            disk.sync_all(directory.path()).map_err(FileError::io("sync", directory.path()))?;
+            for OpenedLog { log, .. } in &opened {
+                log.shared().durable_end.store(log.log_end_offset(), Ordering::Release);
+            }
         }
         tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
         let dir = ManagedDir { directory, previous, flusher: Mutex::default(), _lock: lock };
