@@ -19,6 +19,7 @@ use super::describe::{TransactionFilter, describe_error};
 use super::request::{AddPartitions, EndTransaction, InitProducerId, Refused, TransactionRequest, TransactionResponse, Verified};
 use super::shard::TransactionShard;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
@@ -112,7 +113,12 @@ impl TransactionCoordinator {
 
     pub fn add_partitions(&self, request: AddPartitions) -> Later<Result<(), ErrorCode>> {
         let id = request.id.clone();
-        self.ask(&id, TransactionRequest::Add(request), Err)
+        let added = self.ask(&id, TransactionRequest::Add(request), Err);
+        Box::pin(async move {
+            let added = added.await;
+            crash_point("transaction-partitions-added");
+            added
+        })
     }
 
     pub fn verify_partitions(&self, request: AddPartitions) -> Later<Result<Verified, ErrorCode>> {
