@@ -51,8 +51,11 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(3600);
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    #[error(transparent)]
-    Logs(#[from] OpenError),
+    #[error("{error}{}", directory_hint(error))]
+    Logs {
+        #[from]
+        error: OpenError,
+    },
     #[error("cannot listen on {address} ({listener}): {source}{}", hint(source))]
     Bind { listener: String, address: String, source: std::io::Error },
     #[error("{0}")]
@@ -78,6 +81,13 @@ fn hint(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::AddrInUse => "; another process uses that port: stop it, or choose another with --listen HOST:PORT",
         std::io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
         std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+fn directory_hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::NoDirectory(_) => "; choose a directory that this user may write to, with --data DIR",
         _ => "",
     }
 }

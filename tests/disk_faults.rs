@@ -299,7 +299,7 @@ fn a_flipped_bit_harms_its_batch_and_no_other() {
     let mut client = Client::connect(broker.address());
     // The broker hands out what it has, as Kafka does; the reader's check of the CRC finds the damage.
     assert_all_there(&mut client, "t", 1, count);
-    let fetched = client.try_fetch("t", 0, 0, 1 << 20).ok().expect("the broker does not judge records it has taken");
+    let Ok(fetched) = client.try_fetch("t", 0, 0, 1 << 20) else { panic!("the broker judges records it has taken") };
     let damaged = klamm::record::batches::batches(&fetched.records).next().unwrap().unwrap();
     assert!(damaged.verify_checksum().is_err());
     assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));

@@ -115,7 +115,7 @@ impl LogManager {
             logs: Mutex::default(),
             deletions: AtomicU64::new(0),
         };
-        let (mut logs, mut failed) = (Vec::new(), Vec::new());
+        let (mut logs, mut failed, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
         for claimed in claim.dirs {
             match manager.open_dir(claimed, &cache, topic_config, now) {
                 Ok(opened) => {
@@ -129,11 +129,14 @@ impl LogManager {
                     logs.extend(opened.logs);
                     failed.extend(opened.failed);
                 }
-                Err(error) => tracing::error!(%error, "a log directory cannot be used"),
+                Err(error) => {
+                    tracing::error!(%error, "a log directory cannot be used");
+                    unusable.push(error);
+                }
             }
         }
         if manager.dirs.is_empty() {
-            return Err(OpenError::NoDirectory);
+            return Err(OpenError::NoDirectory(unusable));
         }
         for (n, dir) in manager.dirs.iter().enumerate() {
             let directory = dir.directory.clone();
