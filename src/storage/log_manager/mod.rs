@@ -189,6 +189,14 @@ impl LogManager {
         for (partition, error) in &failed {
             tracing::error!(%partition, %error, "a log cannot be opened");
         }
+        // With one sync what recovery has kept is durable before anybody is told of it: else a high watermark that waits for the disk would
+        // for a moment lie in front of what clients were told before.
+        if opened.iter().any(|opened| opened.log.durable_end() < opened.log.log_end_offset()) {
+            disk.sync_all(directory.path()).map_err(FileError::io("sync", directory.path()))?;
+            for OpenedLog { log, .. } in &opened {
+                log.shared().durable_end.store(log.log_end_offset(), Ordering::Release);
+            }
+        }
         tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
         let dir = ManagedDir { directory, previous, flusher: Mutex::default(), _lock: lock };
         Ok(OpenedDir { dir, logs: opened, failed })
