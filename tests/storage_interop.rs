@@ -87,7 +87,7 @@ fn open(dir: &Path) -> Opened {
         boot_id: "this boot".into(),
         threads_per_dir: 2,
         open_files: 100,
-        settings: Arc::new(LogSettings { transaction_verification: false, ..LogSettings::default() }),
+        settings: Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() }),
     };
     let topic = Arc::new(TopicConfig { segment_bytes: 1 << 20, ..TopicConfig::default() });
     LogManager::open(Arc::new(RealDisk), config, &|_| topic.clone(), NOW).unwrap()

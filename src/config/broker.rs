@@ -10,6 +10,7 @@ use super::def::log::{LogDefaults, LogUpkeepConfig};
 use super::def::network::NetworkConfig;
 use super::def::node::NodeConfig;
 use super::def::replication::ReplicationConfig;
+use super::def::transaction::TransactionCoordinatorConfig;
 use super::listeners::{self, AdvertisedListener, Listener};
 use super::settings::Settings;
 
@@ -24,6 +25,7 @@ pub struct BrokerConfig {
     pub cleaner: CleanerConfig,
     pub replication: ReplicationConfig,
     pub group: GroupCoordinatorConfig,
+    pub transaction: TransactionCoordinatorConfig,
 }
 
 /// Two values that cannot stand together.
@@ -50,6 +52,7 @@ impl BrokerConfig {
             cleaner: CleanerConfig::read(text),
             replication: ReplicationConfig::read(text),
             group: GroupCoordinatorConfig::read(text),
+            transaction: TransactionCoordinatorConfig::read(text),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod network;
 pub mod node;
 pub mod replication;
 pub mod topic;
+pub mod transaction;
 
 /// Keys that belong together, under a heading.
 pub struct Area {
@@ -52,6 +53,7 @@ pub static BROKER: Scope = Scope {
         &cleaner::CleanerConfig::AREA,
         &replication::ReplicationConfig::AREA,
         &group::GroupCoordinatorConfig::AREA,
+        &transaction::TransactionCoordinatorConfig::AREA,
     ],
 };
 

@@ -8,7 +8,6 @@ const TIERED: &str = "klamm keeps records on local disks only, there is no tiere
 const SHARE: &str = "klamm has no share groups yet";
 const STREAMS: &str = "klamm has no streams groups yet";
 const CONSUMER: &str = "klamm has no consumer groups of the newer protocol (KIP-848) yet";
-const TRANSACTIONS: &str = "klamm has no transactions yet";
 const QUORUM: &str = "a node of klamm is its own controller, and the quorum keeps its own times";
 const METADATA_LOG: &str = "klamm keeps its metadata in log.dirs and trims it by itself";
 const ZOOKEEPER: &str = "there is no ZooKeeper; metadata lives in klamm itself";
@@ -28,7 +27,7 @@ const DELEGATION: &str = "klamm has no delegation tokens yet";
 /// Names, or beginnings of names where they end in a dot. The first that fits counts.
 #[rustfmt::skip]
 pub(super) const ABSENT: &[(&str, &str)] = &[
-    ("add.partitions.to.txn.", TRANSACTIONS),
+    ("add.partitions.to.txn.retry.backoff.ms", "klamm waits for the end of a transaction without polling"),
     ("advertised.host.name", DROPPED),
     ("advertised.port", DROPPED),
     ("alter.config.policy.class.name", POLICY),
@@ -132,8 +131,8 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("ssl.", TLS),
     ("streams.", STREAMS),
     ("telemetry.", "klamm does not collect the metrics of clients"),
-    ("transaction.", TRANSACTIONS),
-    ("transactional.", TRANSACTIONS),
+    ("transaction.state.log.load.buffer.size", BUFFER),
+    ("transaction.two.phase.commit.enable", "klamm takes no part in two-phase commits of others"),
     ("zookeeper.", ZOOKEEPER),
 ];
 

@@ -22,7 +22,10 @@ pub mod partition_log;
 pub mod rewrite;
 mod active;
 pub mod runtime;
+pub mod shards;
+mod wire;
 pub mod group;
+pub mod transaction;
 
 #[cfg(test)]
 pub mod memory_log;
