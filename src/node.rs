@@ -29,6 +29,7 @@ use crate::broker::groups::group_config;
 use crate::broker::lifecycle::{self, Registration};
 use crate::broker::transactions::transaction_config;
 use crate::broker::{Broker, background, publisher};
+use crate::config::def::network::NetworkConfig;
 use crate::config::listeners::Listener as ListenerAddress;
 use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
 use crate::controller::{self, ApiError, ControllerOptions, RunningController};
@@ -328,16 +329,16 @@ fn open_logs(
 }
 
 fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
-    config.network.listeners().iter().map(|listener| bind_one(listener, config.network.socket_listen_backlog_size)).collect()
+    config.network.listeners().iter().map(|listener| bind_one(listener, &config.network)).collect()
 }
 
-fn bind_one(listener: &ListenerAddress, backlog: i32) -> Result<Listener, StartError> {
+fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Listener, StartError> {
     let host = listener.host.as_deref().unwrap_or("0.0.0.0");
     let failed =
         |source| StartError::Bind { listener: listener.name.clone(), address: format!("{host}:{}", listener.port), source };
     let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
     let address = addresses.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
-    Listener::bind(&listener.name, address, backlog).map_err(failed)
+    Listener::bind(&listener.name, address, network).map_err(failed)
 }
 
 fn serve(

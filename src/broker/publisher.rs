@@ -40,6 +40,7 @@ fn publish(broker: &Arc<Broker>, change: &MetadataChange) {
     if configured {
         broker.effective.follow(new);
         broker.replicas.logs.set_min_free_bytes(broker.config().log_upkeep.dir_min_free_bytes.max(0) as u64);
+        broker.replicas.logs.set_threads_per_dir(broker.config().log_upkeep.num_recovery_threads_per_data_dir.max(1) as usize);
         let expiration = i64::from(broker.config().log_upkeep.producer_id_expiration_ms);
         broker.replicas.logs.settings().producer_id_expiration_ms.store(expiration, Ordering::Relaxed);
         let verifies = broker.config().transaction.partition_verification_enable;

@@ -72,7 +72,7 @@ pub struct OpenedLog {
 pub struct LogManager {
     cluster_id: String,
     boot_id: String,
-    threads_per_dir: usize,
+    threads_per_dir: AtomicUsize,
     settings: Arc<LogSettings>,
     dirs: Vec<ManagedDir>,
     logs: Mutex<BTreeMap<TopicPartition, Arc<LogShared>>>,
@@ -109,7 +109,7 @@ impl LogManager {
         let mut manager = LogManager {
             cluster_id: claim.cluster_id,
             boot_id: config.boot_id.clone(),
-            threads_per_dir: config.threads_per_dir.max(1),
+            threads_per_dir: config.threads_per_dir.max(1).into(),
             settings: config.settings.clone(),
             dirs: Vec::new(),
             logs: Mutex::default(),
@@ -175,7 +175,8 @@ impl LogManager {
             (opened, failed)
         };
         let results: Vec<_> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..self.threads_per_dir.min(partitions.len())).map(|_| scope.spawn(work)).collect();
+            let others: Vec<_> =
+                (1..self.threads_per_dir.load(Ordering::Relaxed).min(partitions.len())).map(|_| scope.spawn(work)).collect();
             let mine = work();
             let others = others.into_iter().map(|thread| thread.join().expect("opening logs does not panic"));
             std::iter::once(mine).chain(others).collect()
@@ -280,6 +281,11 @@ impl LogManager {
         let nth = self.deletions.fetch_add(1, Ordering::Relaxed);
         self.logs.lock().remove(log.partition());
         log.put_aside((now as u128) << 64 | u128::from(nth))
+    }
+
+    /// Closes, and flushes at the end, with so many threads a directory (`num.recovery.threads.per.data.dir`).
+    pub fn set_threads_per_dir(&self, threads: usize) {
+        self.threads_per_dir.store(threads.max(1), Ordering::Relaxed);
     }
 
     /// Keeps so much of every directory's file system free of clients' records, but no more than a twentieth (`log.dir.min.free.bytes`).
