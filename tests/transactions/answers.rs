@@ -14,7 +14,9 @@ const NODE: &[&str] = &["transaction.state.log.num.partitions=1", "offsets.topic
 #[test]
 fn the_feature_is_on_and_told() {
     let node = TestNode::start(&[]);
-    let response = node.connect().call(4, &ApiVersionsRequest::default());
+    let request =
+        ApiVersionsRequest::default().with_client_software_name(text("test")).with_client_software_version(text("1"));
+    let response = node.connect().call(4, &request);
     let feature = response.finalized_features.iter().find(|it| &*it.name == "transaction.version").unwrap();
     assert_eq!((feature.min_version_level, feature.max_version_level), (2, 2));
     assert!(response.finalized_features_epoch >= 0);

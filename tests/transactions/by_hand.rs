@@ -4,6 +4,7 @@ use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnT
 use kafka_protocol::messages::fetch_response::AbortedTransaction;
 use kafka_protocol::messages::*;
 use klamm::base::ErrorCode;
+use klamm::base::time::Clock;
 use klamm::record::batches::batches;
 use klamm::record::builder::{BatchBuilder, Producer as BatchProducer};
 use klamm::record::compression::Codec;
@@ -79,7 +80,8 @@ impl Txn {
         let mut batch = BatchBuilder::new(Codec::None);
         batch.producer = BatchProducer { id: self.producer_id, epoch: self.epoch, base_sequence: *sequence };
         batch.transactional = true;
-        batch.push_plain(1_700_000_000_000, None, Some(value.as_bytes()));
+        // As old as the marker that follows: a log does not put years into one segment.
+        batch.push_plain(Clock::system().wall_ms(), None, Some(value.as_bytes()));
         *sequence += 1;
         batch.build()
     }
