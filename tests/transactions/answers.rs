@@ -1,9 +1,8 @@
 //! What the requests of a transaction answer, by version: fencing, verification, and what is asked at the wrong time.
 
 use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
-use kafka_protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
 use kafka_protocol::messages::*;
-use klamm::base::ErrorCode::{self, *};
+use klamm::base::ErrorCode::*;
 
 use crate::by_hand::*;
 use crate::support::everyday::{error, text, topic_name};
@@ -14,8 +13,7 @@ const NODE: &[&str] = &["transaction.state.log.num.partitions=1", "offsets.topic
 #[test]
 fn the_feature_is_on_and_told() {
     let node = TestNode::start(&[]);
-    let request =
-        ApiVersionsRequest::default().with_client_software_name(text("test")).with_client_software_version(text("1"));
+    let request = ApiVersionsRequest::default().with_client_software_name(text("test")).with_client_software_version(text("1"));
     let response = node.connect().call(4, &request);
     let feature = response.finalized_features.iter().find(|it| &*it.name == "transaction.version").unwrap();
     assert_eq!((feature.min_version_level, feature.max_version_level), (2, 2));
@@ -181,67 +179,19 @@ fn offsets_of_a_transaction_count_when_it_commits() {
         [(Speaks::V1, false, 1), (Speaks::V1, true, 50), (Speaks::V2, false, 50), (Speaks::V2, true, 50)]
     {
         let mut txn = Txn::init(&mut client, "id", speaks);
-        let version = match speaks {
-            Speaks::V1 => {
-                let request = AddOffsetsToTxnRequest::default()
-                    .with_transactional_id(text("id").into())
-                    .with_producer_id(txn.producer_id.into())
-                    .with_producer_epoch(txn.epoch)
-                    .with_group_id(text("g").into());
-                let not_added = commit_offset(&mut client, &txn, 4, 50);
-                assert_eq!(not_added, Err(TransactionAbortable));
-                assert_eq!(commit_offset(&mut client, &txn, 3, 50), Err(InvalidTxnState));
-                assert_eq!(client.call(3, &request).error_code, 0);
-                3
+        if speaks == Speaks::V1 {
+            for (version, code) in [(0, InvalidTxnState), (3, InvalidTxnState), (4, TransactionAbortable)] {
+                assert_eq!(txn.commit_offset_as(&mut client, version, "g", "t", 50), Err(code), "not added, version {version}");
             }
-            Speaks::V2 => 5,
-        };
-        assert_eq!(patiently(|| commit_offset(&mut client, &txn, version, 50)), Ok(()));
-        assert_eq!(stable(&mut client), Err(UnstableOffsetCommit), "it is not decided yet");
+        }
+        assert_eq!(txn.commit_offset(&mut client, "g", "t", 50), Ok(()));
+        assert_eq!(stable_offset(&mut client, "g", "t"), Err(UnstableOffsetCommit), "it is not decided yet");
+        assert!(client.committed("g", "t").is_ok(), "who does not ask for that is told what was before");
         txn.end(&mut client, commits);
-        assert_eq!(
-            patiently(|| stable(&mut client).or_else(|code| if code == UnstableOffsetCommit {
-                Err(ConcurrentTransactions)
-            } else {
-                Err(code)
-            })),
-            Ok(after)
-        );
+        assert_eq!(patiently(|| stable_offset(&mut client, "g", "t")), Ok(after));
     }
-    let unknown = commit_offset_of(&mut client, "none", 5);
-    assert_eq!(unknown, Some(UnknownTopicOrPartition));
-}
-
-fn offset_request(txn: &Txn, topic: &str, offset: i64) -> TxnOffsetCommitRequest {
-    let partition = TxnOffsetCommitRequestPartition::default().with_committed_offset(offset);
-    let topic = TxnOffsetCommitRequestTopic::default().with_name(topic_name(topic)).with_partitions(vec![partition]);
-    TxnOffsetCommitRequest::default()
-        .with_transactional_id(text(&txn.id).into())
-        .with_group_id(text("g").into())
-        .with_producer_id(txn.producer_id.into())
-        .with_producer_epoch(txn.epoch)
-        .with_topics(vec![topic])
-}
-
-fn commit_offset(client: &mut Client, txn: &Txn, version: i16, offset: i64) -> Result<(), ErrorCode> {
-    let response = client.call(version, &offset_request(txn, "t", offset));
-    error(response.topics[0].partitions[0].error_code).map_or(Ok(()), Err)
-}
-
-fn commit_offset_of(client: &mut Client, topic: &str, version: i16) -> Option<ErrorCode> {
-    let txn = Txn::init(client, "other", Speaks::V2);
-    let response = client.call(version, &offset_request(&txn, topic, 1));
-    error(response.topics[0].partitions[0].error_code)
-}
-
-/// The group's offset, for who wants to know only what is decided.
-fn stable(client: &mut Client) -> Result<i64, ErrorCode> {
-    use offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-    let topic = OffsetFetchRequestTopics::default().with_name(topic_name("t")).with_partition_indexes(vec![0]);
-    let group = OffsetFetchRequestGroup::default().with_group_id(text("g").into()).with_topics(Some(vec![topic]));
-    let response = client.call(8, &OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true));
-    let partition = &response.groups[0].topics[0].partitions[0];
-    error(partition.error_code).map_or(Ok(partition.committed_offset), Err)
+    let txn = Txn::init(&mut client, "other", Speaks::V2);
+    assert_eq!(txn.commit_offset_as(&mut client, 5, "g", "none", 1), Err(UnknownTopicOrPartition));
 }
 
 #[test]

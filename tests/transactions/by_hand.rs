@@ -2,9 +2,11 @@
 
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::fetch_response::AbortedTransaction;
+use kafka_protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
 use kafka_protocol::messages::*;
 use klamm::base::ErrorCode;
 use klamm::base::time::Clock;
+use klamm::protocol::ApiRequest;
 use klamm::record::batches::batches;
 use klamm::record::builder::{BatchBuilder, Producer as BatchProducer};
 use klamm::record::compression::Codec;
@@ -42,7 +44,8 @@ pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, ErrorCode>) -> Result<T, 
                 | ErrorCode::CoordinatorNotAvailable
                 | ErrorCode::NotCoordinator
                 | ErrorCode::ConcurrentTransactions
-                | ErrorCode::NotEnoughReplicas,
+                | ErrorCode::NotEnoughReplicas
+                | ErrorCode::UnstableOffsetCommit,
             ) if std::time::Instant::now() < deadline => std::thread::sleep(std::time::Duration::from_millis(5)),
             answer => return answer,
         }
@@ -53,13 +56,27 @@ fn checked<T>(code: i16, answer: T) -> Result<T, ErrorCode> {
     error(code).map_or(Ok(answer), Err)
 }
 
+/// Asks; NETWORK_EXCEPTION if the broker dies meanwhile, as clients call it.
+fn ask<R: ApiRequest>(client: &mut Client, version: i16, request: &R) -> Result<R::Response, ErrorCode> {
+    client.try_call(version, request).map_err(|_| ErrorCode::NetworkException)
+}
+
+/// Looks for the coordinator of a group (0) or a transactional id (1), which makes the topic that holds it.
+fn find_coordinator(client: &mut Client, key: &str, key_type: i8) -> Result<(), ErrorCode> {
+    let find = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(key_type);
+    patiently(|| checked(ask(client, 3, &find)?.error_code, ()))
+}
+
 impl Txn {
     /// Takes a transactional id.
     pub fn init(client: &mut Client, id: &str, speaks: Speaks) -> Self {
-        let find = FindCoordinatorRequest::default().with_key(text(id)).with_key_type(1);
-        patiently(|| checked(client.call(3, &find).error_code, ())).expect("there is a coordinator");
-        let held = patiently(|| init(client, id, 60_000, None)).expect("the id can be had");
-        Self { id: id.into(), producer_id: held.0, epoch: held.1, speaks, sequences: Default::default() }
+        Self::try_init(client, id, speaks).expect("the id can be had")
+    }
+
+    pub fn try_init(client: &mut Client, id: &str, speaks: Speaks) -> Result<Self, ErrorCode> {
+        find_coordinator(client, id, 1)?;
+        let held = patiently(|| init(client, id, 60_000, None))?;
+        Ok(Self { id: id.into(), producer_id: held.0, epoch: held.1, speaks, sequences: Default::default() })
     }
 
     pub fn add(&self, client: &mut Client, topic: &str, partitions: &[i32]) -> Result<(), ErrorCode> {
@@ -69,7 +86,7 @@ impl Txn {
             .with_v3_and_below_producer_id(self.producer_id.into())
             .with_v3_and_below_producer_epoch(self.epoch)
             .with_v3_and_below_topics(vec![added]);
-        let response = client.call(3, &request);
+        let response = ask(client, 3, &request)?;
         let results = response.results_by_topic_v3_and_below.iter().flat_map(|topic| &topic.results_by_partition);
         results.map(|result| result.partition_error_code).find_map(error).map_or(Ok(()), Err)
     }
@@ -96,7 +113,7 @@ impl Txn {
         batch: bytes::Bytes,
     ) -> Result<i64, ErrorCode> {
         let request = produce_request(topic, partition, -1, batch).with_transactional_id(Some(text(&self.id).into()));
-        let response = client.call(version, &request);
+        let response = ask(client, version, &request)?;
         let partition = &response.responses[0].partition_responses[0];
         checked(partition.error_code, partition.base_offset)
     }
@@ -114,6 +131,50 @@ impl Txn {
         patiently(|| self.produce_as(client, version, topic, partition, batch.clone()))
     }
 
+    /// Commits an offset of partition 0 for a group with the transaction, at a version of TxnOffsetCommit.
+    pub fn commit_offset_as(
+        &self,
+        client: &mut Client,
+        version: i16,
+        group: &str,
+        topic: &str,
+        offset: i64,
+    ) -> Result<(), ErrorCode> {
+        let partition = TxnOffsetCommitRequestPartition::default().with_committed_offset(offset);
+        let topic = TxnOffsetCommitRequestTopic::default().with_name(topic_name(topic)).with_partitions(vec![partition]);
+        let request = TxnOffsetCommitRequest::default()
+            .with_transactional_id(text(&self.id).into())
+            .with_group_id(text(group).into())
+            .with_producer_id(self.producer_id.into())
+            .with_producer_epoch(self.epoch)
+            .with_topics(vec![topic]);
+        let response = ask(client, version, &request)?;
+        checked(response.topics[0].partitions[0].error_code, ())
+    }
+
+    /// Adds a group's offsets to the transaction.
+    pub fn add_offsets(&self, client: &mut Client, group: &str) -> Result<(), ErrorCode> {
+        let request = AddOffsetsToTxnRequest::default()
+            .with_transactional_id(text(&self.id).into())
+            .with_producer_id(self.producer_id.into())
+            .with_producer_epoch(self.epoch)
+            .with_group_id(text(group).into());
+        checked(ask(client, 3, &request)?.error_code, ())
+    }
+
+    /// Commits an offset, as a client of its protocol does.
+    pub fn commit_offset(&self, client: &mut Client, group: &str, topic: &str, offset: i64) -> Result<(), ErrorCode> {
+        find_coordinator(client, group, 0)?;
+        let version = match self.speaks {
+            Speaks::V1 => {
+                patiently(|| self.add_offsets(client, group))?;
+                3
+            }
+            Speaks::V2 => 5,
+        };
+        patiently(|| self.commit_offset_as(client, version, group, topic, offset))
+    }
+
     /// Asks for the end of the transaction.
     pub fn request_end(&self, commits: bool) -> (i16, EndTxnRequest) {
         let request = EndTxnRequest::default()
@@ -126,7 +187,7 @@ impl Txn {
 
     pub fn try_end(&mut self, client: &mut Client, commits: bool) -> Result<(), ErrorCode> {
         let (version, request) = self.request_end(commits);
-        let response = client.call(version, &request);
+        let response = ask(client, version, &request)?;
         checked(response.error_code, ())?;
         if self.speaks == Speaks::V2 {
             (self.producer_id, self.epoch) = (response.producer_id.0, response.producer_epoch);
@@ -148,8 +209,21 @@ pub fn init(client: &mut Client, id: &str, timeout_ms: i32, expected: Option<(i6
         .with_transaction_timeout_ms(timeout_ms)
         .with_producer_id(producer_id.into())
         .with_producer_epoch(epoch);
-    let response = client.call(5, &request);
+    let response = ask(client, 5, &request)?;
     checked(response.error_code, (response.producer_id.0, response.producer_epoch))
+}
+
+/// A group's offset of partition 0, for who wants to know only what is decided; −1 if there is none.
+pub fn stable_offset(client: &mut Client, group: &str, topic: &str) -> Result<i64, ErrorCode> {
+    use offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+    find_coordinator(client, group, 0)?;
+    let topic = OffsetFetchRequestTopics::default().with_name(topic_name(topic)).with_partition_indexes(vec![0]);
+    let group = OffsetFetchRequestGroup::default().with_group_id(text(group).into()).with_topics(Some(vec![topic]));
+    let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
+    let response = ask(client, 8, &request)?;
+    checked(response.groups[0].error_code, ())?;
+    let partition = &response.groups[0].topics[0].partitions[0];
+    checked(partition.error_code, partition.committed_offset)
 }
 
 /// What a reader of committed records gets of a partition, and where it ends for them and for everybody.

@@ -108,7 +108,14 @@ impl TransactionCoordinator {
 
     pub fn init_producer_id(&self, request: InitProducerId) -> Later<Result<Producer, Refused>> {
         let id = request.id.clone();
-        self.ask(&id, TransactionRequest::Init(request), |error| Err(error.into()))
+        let held = self.ask(&id, TransactionRequest::Init(request), |error| Err(error.into()));
+        Box::pin(async move {
+            let held: Result<Producer, Refused> = held.await;
+            if held.is_ok() {
+                crash_point("transaction-id-taken");
+            }
+            held
+        })
     }
 
     pub fn add_partitions(&self, request: AddPartitions) -> Later<Result<(), ErrorCode>> {
