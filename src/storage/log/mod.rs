@@ -10,6 +10,7 @@
 //! finished outside of the lock ([`ReadPlan`], [`TimestampSearch`]).
 
 mod append;
+mod compaction;
 mod list_offsets;
 mod lifecycle;
 mod offsets;
@@ -33,6 +34,7 @@ use crate::base::ids::{Offset, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
 
 pub use append::Appended;
+pub(super) use compaction::CleanerView;
 pub(super) use append::marker_of;
 pub use list_offsets::{TimestampAndOffset, TimestampSearch};
 pub use read::{Fetched, ReadPlan};
