@@ -40,6 +40,7 @@ use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
 use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory, sockets_of_process};
 use crate::server::listener::{self, Listener, Shared};
+use crate::storage::cleaner::LogCleaner;
 use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
 
 /// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
@@ -51,8 +52,11 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(3600);
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    #[error(transparent)]
-    Logs(#[from] OpenError),
+    #[error("{error}{}", directory_hint(error))]
+    Logs {
+        #[from]
+        error: OpenError,
+    },
     #[error("cannot listen on {address} ({listener}): {source}{}", hint(source))]
     Bind { listener: String, address: String, source: std::io::Error },
     #[error("{0}")]
@@ -78,6 +82,13 @@ fn hint(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::AddrInUse => "; another process uses that port: stop it, or choose another with --listen HOST:PORT",
         std::io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
         std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+fn directory_hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::NoDirectory(_) => "; choose a directory that this user may write to, with --data DIR",
         _ => "",
     }
 }
@@ -161,6 +172,7 @@ impl Node {
             metadata: Default::default(),
             controller: started.handle,
             replicas: ReplicaManager::new(id, logs, found, metrics),
+            cleaner: LogCleaner::new(clock.clone(), config.cleaner.clone()),
             fetch_sessions: Mutex::new(FetchSessionCache::new(
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
             )),

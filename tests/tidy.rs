@@ -30,6 +30,12 @@ const LAYERS: &[&str] = &[
 const PURE: &[&str] = &[
     "record",
     "metadata",
+    "storage/cleaner/candidate.rs",
+    "storage/cleaner/filter.rs",
+    "storage/cleaner/grouping.rs",
+    "storage/cleaner/offset_map.rs",
+    "storage/cleaner/throttle.rs",
+    "storage/cleaner/transactions.rs",
     "replica/fetch_session.rs",
     "replica/waiters.rs",
     "coordinator/shard.rs",

@@ -134,7 +134,7 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
         };
         match loaded {
             Ok(Ok((shard, Some(loaded)))) => {
-                tracing::info!(
+                tracing::debug!(
                     partition = %self.place.log.topic_partition(),
                     leader_epoch = self.place.leader_epoch,
                     records = loaded.records,

@@ -61,12 +61,7 @@ pub fn retain_empty(header: &BatchHeader, out: &mut Vec<u8>) -> BatchHeader {
     let kept = attributes::TIMESTAMP_TYPE | attributes::TRANSACTIONAL | attributes::CONTROL;
     let start = out.len();
     out.resize(start + HEADER_LEN, 0);
-    let new = BatchHeader {
-        attributes: header.attributes & kept,
-        base_timestamp: NO_TIMESTAMP,
-        record_count: 0,
-        ..*header
-    };
+    let new = BatchHeader { attributes: header.attributes & kept, base_timestamp: NO_TIMESTAMP, record_count: 0, ..*header };
     finish(new, start, out)
 }
 

@@ -21,6 +21,7 @@ use crate::metrics::TopicMetrics;
 use crate::metrics::partitions::{LeaderGauges, PartitionGauges};
 use crate::record::validate::Validated;
 pub use crate::storage::TimestampAndOffset as Found;
+use crate::storage::cleaner::LogOwner;
 use crate::storage::leader_epochs::EpochEnd;
 use crate::storage::producer_state::{AppendOrigin, ProducerStateEntry};
 use crate::storage::transaction_index::AbortedTxn;
@@ -237,19 +238,12 @@ impl Partition {
             state.role = Role::NotLeader { leader_epoch };
         } else {
             // A leader says where its epoch begins before it serves (KIP-101): that is how followers find out where they differ.
-            let end = log.log_end_offset();
-            let recorded = if led && before == leader_epoch { Ok(()) } else { log.assign_epoch(leader_epoch, end) };
-            state.role = match recorded {
-                Ok(()) => Role::Leader(Leadership {
-                    leader_epoch,
-                    isr: registration.isr.clone(),
-                    replicas: registration.replicas.len(),
-                }),
-                Err(error) => {
-                    warn!(partition = %self.name, %error, "cannot lead: the leader epoch could not be recorded");
-                    Role::NotLeader { leader_epoch }
-                }
-            };
+            if !led || before != leader_epoch {
+                let end = log.log_end_offset();
+                log.assign_epoch(leader_epoch, end);
+            }
+            state.role =
+                Role::Leader(Leadership { leader_epoch, isr: registration.isr.clone(), replicas: registration.replicas.len() });
         }
         let mut signals = state.advance();
         let leads = state.role.is_leader();
@@ -524,6 +518,12 @@ impl Partition {
         let mut producers: Vec<_> = log.producers().producers().map(|(id, entry)| (id, entry.clone())).collect();
         producers.sort_unstable_by_key(|(id, _)| *id);
         Ok(producers)
+    }
+}
+
+impl LogOwner for Partition {
+    fn visit_log(&self, visit: &mut dyn FnMut(&mut Log)) -> bool {
+        self.with_log(visit).is_some()
     }
 }
 

@@ -3,8 +3,8 @@
 //! Invariants: epochs and start offsets are ≥ 0, and both strictly increase from entry to entry. At most the last entry begins at the end of
 //! the log (an epoch that has not written yet).
 //!
-//! Changes are made in memory and become durable with [`LeaderEpochCache::flush`]. An assignment must be flushed before the epoch writes
-//! records or answers followers; after a truncation that may wait, since loading a log truncates the cache again.
+//! Changes are made in memory and become durable with [`LeaderEpochCache::flush`]. An assignment is flushed with the first
+//! record of its epoch: one without records is no loss. After a truncation that may wait, since loading a log truncates the cache again.
 
 use std::path::Path;
 

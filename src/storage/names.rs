@@ -29,8 +29,7 @@ impl FileKind {
         [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex, FileKind::ProducerSnapshot];
 
     /// Those without the snapshot, in the order in which they are renamed.
-    pub const OF_SEGMENT: [FileKind; 4] =
-        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex];
+    pub const OF_SEGMENT: [FileKind; 4] = [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex];
 
     pub fn extension(self) -> &'static str {
         match self {

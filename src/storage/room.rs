@@ -76,7 +76,9 @@ impl Room {
         if self.min_free.load(Ordering::Relaxed) == 0 {
             self.low.store(false, Ordering::Relaxed);
         } else if let Ok(Measured { free, floor }) = self.look(disk, path) {
-            self.tell(free <= floor, path, free, floor);
+            // Once it was low it is so until there is some way to the floor: else clients with large records would make it change for ever.
+            let wanted = if self.is_low() { floor + floor / 2 } else { floor };
+            self.tell(free <= wanted, path, free, floor);
         }
     }
 

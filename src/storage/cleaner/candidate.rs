@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn a_checkpoint_outside_of_the_log_begins_anew() {
         let config = config(0, i64::MAX);
-        for (checkpoint, log_start, first, reset) in [(46, 0, 0, true), (45, 0, 45, false), (11, 12, 12, true), (12, 12, 12, false)] {
+        for (checkpoint, log_start, first, reset) in
+            [(46, 0, 0, true), (45, 0, 45, false), (11, 12, 12, true), (12, 12, 12, false)]
+        {
             let judged = judged(&Situation { checkpoint: Some(checkpoint), log_start, ..situation(&config) });
             assert_eq!((judged.first_dirty_offset, judged.reset_checkpoint), (first, reset), "{checkpoint}");
         }

@@ -134,8 +134,7 @@ impl RecordFilter<'_> {
         filtered.records_retained = retained.iter().filter(|keep| **keep).count() as u64;
 
         let is_due_a_horizon = has_tombstones || (discardable && header.is_control());
-        let new_horizon =
-            (is_due_a_horizon && horizon.is_none()).then(|| self.now.saturating_add(self.delete_retention_ms));
+        let new_horizon = (is_due_a_horizon && horizon.is_none()).then(|| self.now.saturating_add(self.delete_retention_ms));
         filtered.written = match filtered.records_retained {
             0 if keeps_header => Some(retain_empty(header, out)),
             0 => None,

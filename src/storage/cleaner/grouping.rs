@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn segments_are_joined_up_to_the_size_of_one() {
-        let sizes = |sizes: &[u64]| -> Vec<SegmentSize> { sizes.iter().enumerate().map(|(n, s)| segment(n as Offset * 10, *s)).collect() };
+        let sizes = |sizes: &[u64]| -> Vec<SegmentSize> {
+            sizes.iter().enumerate().map(|(n, s)| segment(n as Offset * 10, *s)).collect()
+        };
         let group = |all: &[u64], max| group_segments_by_size(&sizes(all), max, 1 << 20, 1000);
         assert_eq!(group(&[100, 100, 100], 300), [3]);
         assert_eq!(group(&[100, 100, 101], 300), [2, 1]);

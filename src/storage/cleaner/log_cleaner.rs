@@ -42,6 +42,8 @@ pub struct CleanerState {
     pub uncleanable: Vec<(TopicPartition, u64)>,
     pub bytes_read: u64,
     pub bytes_written: u64,
+    /// Threads that panicked.
+    pub dead_threads: u64,
 }
 
 /// See the module.
@@ -57,6 +59,18 @@ pub struct LogCleaner {
     rest: (Mutex<()>, Condvar),
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
+    dead_threads: AtomicU64,
+}
+
+/// Counts a thread that panics.
+struct Alive<'a>(&'a AtomicU64);
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -89,6 +103,7 @@ impl LogCleaner {
             rest: Default::default(),
             bytes_read: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
+            dead_threads: AtomicU64::new(0),
         }
     }
 
@@ -111,6 +126,7 @@ impl LogCleaner {
     /// The body of thread `n`: cleans until there is nothing to clean, rests, and begins again; until told to stop, or `log.cleaner.threads` is no
     /// more than `n`. `owners` are those of all logs.
     pub fn run(&self, n: usize, owners: impl Fn() -> Vec<Arc<dyn LogOwner>>) {
+        let _alive = Alive(&self.dead_threads);
         let mut map = OffsetMap::new(self.clock.mono().as_nanos() ^ self.clock.wall_ms() as u64);
         while !self.is_stopped() && n < self.config.lock().threads.max(1) as usize {
             let cleaned = self.clean_filthiest(n, &mut map, &owners());
@@ -266,9 +282,8 @@ impl LogCleaner {
     /// Notes up to where a log is clean.
     fn checkpoint(&self, owner: &dyn LogOwner, view: &CleanerView, end: Offset) -> Result<(), CleanError> {
         let (directory, partition) = (view.shared.directory(), view.shared.partition());
-        let noted = with_log(owner, |_| {
-            (!view.is_outdated()).then(|| directory.note_checkpoint(offsets::CLEANER, partition, end))
-        });
+        let noted =
+            with_log(owner, |_| (!view.is_outdated()).then(|| directory.note_checkpoint(offsets::CLEANER, partition, end)));
         let before = noted.flatten().ok_or(CleanError::Aborted)?;
         directory.write_noted(offsets::CLEANER).map_err(|error| {
             directory.take_back(offsets::CLEANER, partition, end, before);
@@ -299,6 +314,7 @@ impl LogCleaner {
             uncleanable: state.uncleanable.iter().map(|(partition, bytes)| (partition.clone(), *bytes)).collect(),
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            dead_threads: self.dead_threads.load(Ordering::Relaxed),
         }
     }
 }

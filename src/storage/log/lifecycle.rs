@@ -97,7 +97,7 @@ impl Log {
             return Err(LogError::Shortage { path: self.dir(), source: std::io::ErrorKind::StorageFull.into() });
         }
         self.take_snapshot(false)?;
-        if self.epochs.is_dirty() {
+        if self.lacks_epochs() {
             self.write_epochs()?;
         }
         self.shared.closed.store(true, Ordering::Release);

@@ -34,8 +34,8 @@ use crate::base::ids::{Offset, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
 
 pub use append::Appended;
-pub(super) use compaction::CleanerView;
 pub(super) use append::marker_of;
+pub(super) use compaction::CleanerView;
 pub use list_offsets::{TimestampAndOffset, TimestampSearch};
 pub use read::{Fetched, ReadPlan};
 

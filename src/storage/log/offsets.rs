@@ -74,13 +74,15 @@ impl Log {
 
     // ---- Epochs ----
 
-    /// Says that `epoch` begins at `start_offset`. In the file when this returns, durable with the next flush; until then a loss of power may
-    /// forget an epoch that has no durable record, which is no loss.
-    pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) -> Result<(), LogError> {
-        if self.epochs.assign(epoch, start_offset) {
-            self.write_epochs()?;
-        }
-        Ok(())
+    /// Says that `epoch` begins at `start_offset`. Its file follows with the first record of the epoch: an epoch without records may be
+    /// forgotten, and a broker that is elected for thousands of partitions need not touch thousands of files.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
+        self.epochs.assign(epoch, start_offset);
+    }
+
+    /// Whether the file lacks an epoch that has records.
+    pub(super) fn lacks_epochs(&self) -> bool {
+        self.epochs.is_dirty() && self.epochs.latest().is_some_and(|entry| entry.start_offset < self.log_end_offset())
     }
 
     /// The epochs of the log's leaders, oldest first.

@@ -112,12 +112,18 @@ impl ReadPlan {
                 return false;
             }
             let Ok(start) = segment.scan_start(self.offset, self.generation) else { return false };
-            if !segment.is_log_resident(start, self.reach(start)) {
+            let reach = self.reach(start);
+            if !segment.is_log_resident(start, reach) {
                 return false;
             }
             match self.find_in_segment() {
                 // A bound that is far behind, or a large first batch, may lie outside of what was looked at.
-                Ok(true) => return self.found.as_ref().is_none_or(|found| segment.is_log_resident(found.start, found.end)),
+                Ok(true) => {
+                    let found = self.found.as_ref();
+                    return found.is_none_or(|found| {
+                        (start <= found.start && found.end <= reach) || segment.is_log_resident(found.start, found.end)
+                    });
+                }
                 Ok(false) => self.next_segment(),
                 Err(_) => return false,
             }

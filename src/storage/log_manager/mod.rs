@@ -115,7 +115,7 @@ impl LogManager {
             logs: Mutex::default(),
             deletions: AtomicU64::new(0),
         };
-        let (mut logs, mut failed) = (Vec::new(), Vec::new());
+        let (mut logs, mut failed, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
         for claimed in claim.dirs {
             match manager.open_dir(claimed, &cache, topic_config, now) {
                 Ok(opened) => {
@@ -129,11 +129,14 @@ impl LogManager {
                     logs.extend(opened.logs);
                     failed.extend(opened.failed);
                 }
-                Err(error) => tracing::error!(%error, "a log directory cannot be used"),
+                Err(error) => {
+                    tracing::error!(%error, "a log directory cannot be used");
+                    unusable.push(error);
+                }
             }
         }
         if manager.dirs.is_empty() {
-            return Err(OpenError::NoDirectory);
+            return Err(OpenError::NoDirectory(unusable));
         }
         for (n, dir) in manager.dirs.iter().enumerate() {
             let directory = dir.directory.clone();
@@ -285,6 +288,11 @@ impl LogManager {
     /// Keeps so much of every directory's file system free of clients' records, but no more than a twentieth (`log.dir.min.free.bytes`).
     pub fn set_min_free_bytes(&self, bytes: u64) {
         self.directories().for_each(|directory| directory.room.set_min_free(bytes));
+    }
+
+    /// Whether some directory has no room for clients: then whatever may be deleted should be, soon.
+    pub fn wants_room(&self) -> bool {
+        self.directories().any(|directory| directory.offline().is_none() && directory.room.is_low())
     }
 
     /// What has to be done now and then: a look at the room that is left, flushes by `flush.ms`, and files whose time has come to go. Blocks on the disk for the latter.

@@ -242,7 +242,11 @@ fn aborted_records_go_and_markers_follow_them() {
     assert_eq!(aborted(&log), [0], "the batch was met, if empty");
     log.put(&[("c", Some("1"))]);
     log.roll_and_clean();
-    assert_eq!(log.left(), owned(&[&[(2, "abort"), (3, "commit")], &rest[..], &[(10, "c=1")]].concat()), "they have a horizon now");
+    assert_eq!(
+        log.left(),
+        owned(&[&[(2, "abort"), (3, "commit")], &rest[..], &[(10, "c=1")]].concat()),
+        "they have a horizon now"
+    );
     assert_eq!(aborted(&log), [0; 0]);
     log.time.advance(std::time::Duration::from_millis(1000));
     log.put(&[("c", Some("2"))]);
@@ -435,7 +439,11 @@ fn what_happens_to_the_log_meanwhile_aborts_the_cleaning_and_harms_nothing() {
             aborted += usize::from(!cleaned);
             assert!(log.cleaner.state().uncleanable.is_empty());
             let Some(open) = &*log.owner.0.lock() else { continue };
-            assert!(log.bench.files().iter().all(|name| !name.contains(".cleaned") && !name.contains(".swap")), "{:?}", log.bench.files());
+            assert!(
+                log.bench.files().iter().all(|name| !name.contains(".cleaned") && !name.contains(".swap")),
+                "{:?}",
+                log.bench.files()
+            );
             let after = left(open);
             let end = open.log_end_offset();
             // What a key had last, of what is still there, is there; unless a cleaning that had ended before saw a later record.
@@ -554,7 +562,10 @@ fn a_stop_at_any_change_leaves_a_log_with_every_key() {
             let files = log.bench.files();
             assert!(loss.is_none(), "{stop_after} {crash:?}: {loss:?} {files:?}");
             assert_eq!(opened.log_end_offset(), 28, "{stop_after} {crash:?} {files:?}");
-            assert!(files.iter().all(|name| ![".cleaned", ".swap", ".deleted"].iter().any(|suffix| name.contains(suffix))), "{files:?}");
+            assert!(
+                files.iter().all(|name| ![".cleaned", ".swap", ".deleted"].iter().any(|suffix| name.contains(suffix))),
+                "{files:?}"
+            );
             let after = left(&opened);
             assert!(after.iter().all(|record| whole.contains(record)), "{stop_after} {crash:?}: {after:?}");
             for kept in &whole[whole.len() - 3 - 3..] {

@@ -23,8 +23,8 @@ export class Suite {
       await check(this.client)
       this.#say('pass', name)
     } catch (error) {
-      console.error(error)
-      this.#say('fail', name, `${error.name}: ${error.message} (${place(error)})`)
+      console.error(inspect(error, { depth: 10 }))
+      this.#say('fail', name, `${told(error)} (${place(error)})`)
     }
   }
 
@@ -41,6 +41,13 @@ export class Suite {
     if (note) words.push(note.replace(/\s+/g, ' '))
     process.stdout.write(words.join('\t') + '\n')
   }
+}
+
+// An error with what it was caused by, from the outside in: clients wrap what the broker answered.
+function told (error) {
+  const causes = [...(error?.errors ?? []), error?.cause].filter(Boolean).map(told)
+  const own = error instanceof Error ? `${error.name}: ${error.message}` : brief(error)
+  return causes.length ? `${own} [${[...new Set(causes)].join('; ')}]` : own
 }
 
 function place (error) {

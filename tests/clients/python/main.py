@@ -3,7 +3,9 @@
 Each promise is written once, in the words of `adapters`; an adapter says what its client cannot do.
 """
 
+import faulthandler
 import os
+import signal
 import sys
 from functools import partial
 
@@ -26,6 +28,7 @@ PROMISES = {
 
 
 def main() -> None:
+    faulthandler.register(signal.SIGQUIT)  # a promise that hangs tells where it stands
     for adapter in (confluent.Client, kafkapython.Client, aio.Client):
         suite = Suite(adapter.name)
         client = adapter(os.environ["BOOTSTRAP"])

@@ -179,3 +179,4 @@ PROMISES = {
     "admin-reassignments": reassignments,
     "dump-log": dump_log,
 }
+NEEDS = {"admin-reassignments": "reassignments"}

@@ -84,7 +84,12 @@ fn offsets(batch: &[u8]) -> Vec<(Offset, TimestampMs)> {
 fn of_each_key_the_latest_record_stays_whatever_the_codec() {
     for codec in Codec::ALL {
         let mut cleaning = Cleaning::with(&[("a", 12), ("b", 11), ("c", 40)]);
-        let batch = coded(codec, 10, None, &[(Some("a"), Some("1")), (Some("b"), Some("2")), (Some("a"), Some("3")), (Some("c"), Some("4"))]);
+        let batch = coded(
+            codec,
+            10,
+            None,
+            &[(Some("a"), Some("1")), (Some("b"), Some("2")), (Some("a"), Some("3")), (Some("c"), Some("4"))],
+        );
         let (filtered, out) = cleaning.filter(&batch);
         assert_eq!(offsets(&out), [(11, 101), (12, 102)]);
         assert_eq!((filtered.records_read, filtered.records_retained, filtered.invalid_records), (4, 2, 0));
@@ -98,7 +103,10 @@ fn what_is_all_kept_is_not_touched_and_what_has_nothing_left_goes() {
     let mut cleaning = Cleaning::with(&[("a", 10), ("b", 90)]);
     let batch = data(10, None, &[(Some("a"), Some("1")), (Some("unknown"), Some("2"))]);
     assert_eq!(cleaning.filter(&batch).1, batch);
-    assert_eq!(cleaning.filter(&data(20, None, &[(Some("a"), Some("1")), (Some("b"), None)])).0.written.map(|h| h.record_count), Some(1));
+    assert_eq!(
+        cleaning.filter(&data(20, None, &[(Some("a"), Some("1")), (Some("b"), None)])).0.written.map(|h| h.record_count),
+        Some(1)
+    );
     assert_eq!(cleaning.filter(&data(5, None, &[(Some("a"), Some("1"))])).0.written, None);
 }
 
@@ -129,7 +137,8 @@ fn a_tombstone_stays_until_the_horizon_that_its_first_cleaning_sets() {
 #[test]
 fn records_of_an_aborted_transaction_go_and_then_its_marker() {
     let txn = AbortedTxn { producer_id: 5, first_offset: 10, last_offset: 12, last_stable_offset: 13 };
-    let (records, abort) = (data(10, producer(5), &[(Some("a"), Some("1")), (Some("b"), None)]), marker(12, 5, TransactionResult::Abort));
+    let (records, abort) =
+        (data(10, producer(5), &[(Some("a"), Some("1")), (Some("b"), None)]), marker(12, 5, TransactionResult::Abort));
 
     let mut cleaning = Cleaning::with(&[]);
     cleaning.transactions.add_aborted([txn]);
@@ -156,7 +165,11 @@ fn a_commit_stays_while_there_are_records_of_it() {
     assert!(cleaning.filter(&data(19, producer(5), &[(Some("a"), Some("1"))])).0.written.is_some());
     assert_eq!(cleaning.filter(&commit).1, commit);
     let (_, again) = cleaning.filter(&commit);
-    assert_eq!(BatchHeader::parse(&again).unwrap().delete_horizon_ms(), Some(NOW + RETENTION), "of a transaction without records");
+    assert_eq!(
+        BatchHeader::parse(&again).unwrap().delete_horizon_ms(),
+        Some(NOW + RETENTION),
+        "of a transaction without records"
+    );
 }
 
 #[test]

@@ -55,7 +55,10 @@ export class Platformatic {
     return this.admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] })
   }
 
+  // It asks in the leader's epoch that it heard last, and does not hear anew when the broker answers FENCED_LEADER_EPOCH, as any
+  // broker does that was started again since: its user has to.
   async listOffset (topic, partition, at) {
+    await this.admin.metadata({ topics: [topic], forceUpdate: true })
     const timestamp = BigInt({ earliest: -2, latest: -1, 'max-timestamp': -3 }[at] ?? at)
     const found = await this.admin.listOffsets({ topics: [{ name: topic, partitions: [{ partitionIndex: partition, timestamp }] }] })
     return Number(found[0].partitions[0].offset)

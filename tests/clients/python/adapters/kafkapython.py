@@ -260,8 +260,12 @@ class Consumer:
         self.consumer.assign([TopicPartition(topic, partition) for partition in partitions])
 
     def subscribe(self, topic):
+        """The partitions are known before it joins. If it hears of them later, as the leader of its group, it joins again; and if
+        the poll at hand ends before the coordinator's answer, it forgets that it did: it neither takes what it was assigned nor
+        sends heartbeats (3.0.12: `need_rejoin` compares snapshots that the join under way has made equal)."""
         self.topic = topic
         self.consumer.subscribe([topic])
+        assert self.consumer.partitions_for_topic(topic), f"no partitions of {topic}"
 
     def _messages(self, seconds, limit):
         with Asking():

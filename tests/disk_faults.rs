@@ -1,0 +1,306 @@
+//! Disks that are full, read-only, taken or damaged, under a real broker: what cannot be done is refused in clear words, everything else goes
+//! on, nothing acknowledged is lost, and once there is room the broker goes on by itself.
+//!
+//! Some of it needs a file system of its own, made with `mount`; where that is not allowed, the test says so and ends.
+
+#[path = "support/mod.rs"]
+#[allow(unused)]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use klamm::base::ErrorCode;
+use support::Client;
+use support::everyday::batch;
+use support::process::{BrokerProcess, Launch};
+use tempfile::TempDir;
+
+/// A small file system in memory.
+struct SmallDisk {
+    dir: TempDir,
+}
+
+impl SmallDisk {
+    fn mount(bytes: usize) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = format!("size={bytes}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "klamm-test"]).arg(dir.path()).stderr(Stdio::null());
+        if !mount.status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: a file system of a few MiB cannot be mounted here");
+            return None;
+        }
+        Some(Self { dir })
+    }
+
+    fn remount(&self, option: &str) {
+        let options = format!("remount,{option}");
+        let status = Command::new("mount").args(["-o", &options]).arg(self.dir.path()).status().expect("it was there before");
+        assert!(status.success(), "cannot remount {option}");
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Takes all the room that is left, as another program would.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.dir.path().join("ballast");
+        let file = fs::File::create(&path).expect("there is room for a name");
+        let mut at = 0;
+        for size in [1 << 20, 4096, 1] {
+            while let Ok(written @ 1..) = file.write_at(&vec![0; size], at) {
+                at += written as u64;
+            }
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.dir.path()).status();
+    }
+}
+
+const STORAGE: Option<ErrorCode> = Some(ErrorCode::KafkaStorageError);
+
+/// Writes until the broker refuses; how many records of 32 KiB it took.
+fn write_until_refused(client: &mut Client, topic: &str, from: i64) -> i64 {
+    for n in from..10_000 {
+        match client.try_produce(topic, 0, -1, batch(&[&value(n)])) {
+            Ok(offset) => assert_eq!(offset, n),
+            Err(code) => {
+                assert_eq!(Some(code), STORAGE);
+                return n;
+            }
+        }
+    }
+    panic!("the disk is never full");
+}
+
+fn value(n: i64) -> Vec<u8> {
+    let mut value = format!("record {n} ").into_bytes();
+    value.resize(32 * 1024, b'.');
+    value
+}
+
+fn assert_all_there(client: &mut Client, topic: &str, from: i64, to: i64) {
+    let found = client.read_from(topic, 0, from);
+    let expected: Vec<_> = (from..to).map(|n| (n, value(n))).collect();
+    assert_eq!(found.len(), expected.len());
+    assert!(found == expected, "what was acknowledged is not what is there");
+}
+
+/// Commits as a client does: the coordinator may have to be made and loaded first.
+fn commit(client: &mut Client, group: &str, topic: &str, offset: i64) -> Option<ErrorCode> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match client.commit(group, topic, offset) {
+            Some(ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator)
+                if Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Waits until the broker takes the next record.
+fn write_as_soon_as_possible(client: &mut Client, topic: &str, n: i64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match client.try_produce(topic, 0, -1, batch(&[&value(n)])) {
+            Ok(offset) => return assert_eq!(offset, n),
+            Err(code) => assert_eq!(Some(code), STORAGE),
+        }
+        assert!(Instant::now() < deadline, "there is room, and the broker does not use it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_producers_and_serves_everything_else() {
+    let Some(disk) = SmallDisk::mount(24 << 20) else { return };
+    let mut broker = Launch::with(&["log.segment.bytes=1048576", "log.segment.delete.delay.ms=0"]).data(disk.data()).start();
+    let mut client = Client::connect(broker.address());
+    client.make_topic("t");
+    client.make_topic("other");
+    let count = write_until_refused(&mut client, "t", 0);
+    assert!(count > 400, "only {count} records of 32 KiB on a disk of 24 MiB");
+
+    // Reads, commits and new topics go on with what was kept for them.
+    assert_all_there(&mut client, "t", 0, count);
+    assert_eq!(commit(&mut client, "group", "t", count / 2), None);
+    assert_eq!(client.committed("group", "t"), Ok(count / 2));
+    assert_eq!(client.make_topic("while-full"), 1);
+    assert_eq!(client.try_produce("other", 0, -1, batch(&[&value(0)])).err(), STORAGE);
+    assert!(broker.said().contains("log.dir.min.free.bytes"), "{}", broker.said());
+
+    // A deletion makes room, and writing goes on without a restart.
+    assert_eq!(client.delete_records("t", count / 2), Ok(count / 2));
+    write_as_soon_as_possible(&mut client, "t", count);
+    let count = write_until_refused(&mut client, "t", count + 1);
+    assert_all_there(&mut client, "t", count - 100, count);
+
+    // Nor does a crash in this state lose anything.
+    broker.kill();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_all_there(&mut client, "t", count - 100, count);
+    assert_eq!(client.delete_topic("t"), None);
+    write_as_soon_as_possible(&mut client, "other", 0);
+    assert!(broker.is_running());
+}
+
+#[test]
+fn a_disk_that_others_have_filled_to_the_last_byte_is_waited_for() {
+    let Some(disk) = SmallDisk::mount(24 << 20) else { return };
+    let mut broker = Launch::with(&["log.segment.bytes=1048576"]).data(disk.data()).start();
+    let mut client = Client::connect(broker.address());
+    client.make_topic("t");
+    for n in 0..50 {
+        assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(n)])), Ok(n));
+    }
+    assert_eq!(commit(&mut client, "group", "t", 7), None);
+    let ballast = disk.fill();
+    let count = write_until_refused(&mut client, "t", 50);
+    assert_all_there(&mut client, "t", 0, count);
+    assert_eq!(client.committed("group", "t"), Ok(7));
+    broker.kill();
+    fs::remove_file(ballast).unwrap();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    write_as_soon_as_possible(&mut client, "t", count);
+    let ballast = disk.fill();
+    let count = write_until_refused(&mut client, "t", count + 1);
+    fs::remove_file(ballast).unwrap();
+    write_as_soon_as_possible(&mut client, "t", count);
+    assert_eq!(commit(&mut client, "group", "t", 8), None);
+    assert_all_there(&mut client, "t", 0, count + 1);
+    broker.stop();
+}
+
+#[test]
+fn a_directory_that_fails_is_taken_offline_and_the_other_serves() {
+    let (healthy, failing) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = failing.path().join("data");
+    let settings = ["num.partitions=6", "log.segment.bytes=1048576"];
+    let mut broker = Launch::with(&settings).data(healthy.path()).data(&data).start();
+    let mut client = Client::connect(broker.address());
+    assert_eq!(client.make_topic("t"), 6);
+    let on_failing: Vec<i32> = (0..6).filter(|p| data.join(format!("t-{p}")).is_dir()).collect();
+    assert!(!on_failing.is_empty() && on_failing.len() < 6, "both directories have partitions: {on_failing:?}");
+    // The disk is gone: what is open still works, but no new file can be made.
+    fs::rename(&data, failing.path().join("gone")).unwrap();
+    let first = on_failing[0];
+    let refused = (0..100).find_map(|n| client.try_produce("t", first, -1, batch(&[&value(n)])).err());
+    assert_eq!(refused, STORAGE, "a new segment is due after 32 records");
+    broker.wait_until_it_says("log directory is offline");
+    for partition in 0..6 {
+        let outcome = client.try_produce("t", partition, -1, batch(&[&value(0)]));
+        match on_failing.contains(&partition) {
+            true => assert_eq!(outcome.err(), STORAGE, "partition {partition}"),
+            false => assert_eq!(outcome, Ok(0), "partition {partition}"),
+        }
+    }
+    assert!(broker.is_running());
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_named_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    Launch::default().data(&file).refused().says(&["file", "cannot create"]);
+    Launch::default().data(file.join("below")).refused().says(&["below"]);
+
+    let running = BrokerProcess::start(&[]);
+    Launch::default().data(running.data()).refused().says(&["in use", &running.pid().to_string()]);
+
+    let Some(disk) = SmallDisk::mount(1 << 20) else { return };
+    disk.remount("ro");
+    Launch::default().data(disk.data()).refused().says(&["data", "Read-only"]);
+}
+
+/// A broker with a topic of several segments that was stopped as `stop` does it; its records.
+fn stopped_with_records(stop: impl Fn(&mut BrokerProcess)) -> (BrokerProcess, i64) {
+    let mut broker = BrokerProcess::start(&["log.segment.bytes=1048576", "log.index.interval.bytes=4096"]);
+    let mut client = Client::connect(broker.address());
+    client.make_topic("t");
+    let count = 120;
+    for n in 0..count {
+        assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(n)])), Ok(n));
+    }
+    stop(&mut broker);
+    (broker, count)
+}
+
+fn segments(log: &Path, extension: &str) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|found| found == extension));
+    files.sort();
+    assert!(files.len() > 2 || extension != "log", "several segments: {files:?}");
+    files
+}
+
+#[test]
+fn indexes_that_are_gone_or_garbage_are_made_again() {
+    for garbage in [None, Some(&b"garbage that is no index at all"[..])] {
+        let (mut broker, count) = stopped_with_records(|broker| assert!(!broker.stop().is_zero()));
+        let log = broker.log_of("t", 0);
+        for path in segments(&log, "index").into_iter().chain(segments(&log, "timeindex")) {
+            match garbage {
+                None => fs::remove_file(path).unwrap(),
+                Some(garbage) => fs::write(path, garbage).unwrap(),
+            }
+        }
+        broker.start_again();
+        let mut client = Client::connect(broker.address());
+        assert_all_there(&mut client, "t", 0, count);
+        assert_all_there(&mut client, "t", count - 5, count);
+        assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));
+    }
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_nothing_acknowledged_goes_with_it() {
+    let (mut broker, count) = stopped_with_records(BrokerProcess::kill);
+    let last = segments(&broker.log_of("t", 0), "log").pop().unwrap();
+    let mut torn = fs::read(&last).unwrap();
+    let half_a_batch = torn[..2000].to_vec();
+    torn.extend(half_a_batch);
+    fs::write(&last, torn).unwrap();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_all_there(&mut client, "t", 0, count);
+    assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));
+    assert_all_there(&mut client, "t", 0, count + 1);
+}
+
+#[test]
+fn a_flipped_bit_harms_its_batch_and_no_other() {
+    let (mut broker, count) = stopped_with_records(|broker| assert!(!broker.stop().is_zero()));
+    let first = segments(&broker.log_of("t", 0), "log").remove(0);
+    let file = fs::OpenOptions::new().read(true).write(true).open(&first).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 10_000).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], 10_000).unwrap();
+    let verified =
+        Command::new(env!("CARGO_BIN_EXE_klamm")).args(["dump", "--verify"]).arg(broker.log_of("t", 0)).output().unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned() + &String::from_utf8_lossy(&verified.stderr);
+    assert!(!verified.status.success() && said.contains("batch is corrupt") && said.contains("offset 0"), "{said}");
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    // The broker hands out what it has, as Kafka does; the reader's check of the CRC finds the damage.
+    assert_all_there(&mut client, "t", 1, count);
+    let Ok(fetched) = client.try_fetch("t", 0, 0, 1 << 20) else { panic!("the broker judges records it has taken") };
+    let damaged = klamm::record::batches::batches(&fetched.records).next().unwrap().unwrap();
+    assert!(damaged.verify_checksum().is_err());
+    assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));
+}
