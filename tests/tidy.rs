@@ -41,7 +41,6 @@ const PURE: &[&str] = &[
     "coordinator/shard.rs",
     "coordinator/timers.rs",
     "coordinator/parked.rs",
-    "coordinator/rewrite.rs",
     "coordinator/group/classic",
     "coordinator/group/commit.rs",
     "coordinator/group/delete.rs",
