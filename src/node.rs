@@ -43,6 +43,7 @@ use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
 use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory, sockets_of_process};
 use crate::server::listener::{self, Listener, Shared};
+use crate::storage::cleaner::LogCleaner;
 use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
 
 /// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
@@ -174,6 +175,7 @@ impl Node {
             metadata: Default::default(),
             controller: started.handle,
             replicas: ReplicaManager::new(id, logs, found, metrics),
+            cleaner: LogCleaner::new(clock.clone(), config.cleaner.clone()),
             fetch_sessions: Mutex::new(FetchSessionCache::new(
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
             )),

@@ -3,6 +3,7 @@
 //! Nothing here decides: parts are handed to handlers, which call them.
 
 pub mod background;
+pub mod cleaning;
 pub mod effective;
 pub mod endpoints;
 pub mod groups;
@@ -35,6 +36,7 @@ use crate::coordinator::transaction::coordinator::TransactionCoordinator;
 use crate::metrics::Metrics;
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
+use crate::storage::cleaner::LogCleaner;
 
 pub struct Broker {
     pub id: BrokerId,
@@ -47,6 +49,7 @@ pub struct Broker {
     pub metadata: MetadataCache,
     pub controller: ControllerHandle,
     pub replicas: ReplicaManager,
+    pub cleaner: LogCleaner,
     pub fetch_sessions: Mutex<FetchSessionCache>,
     pub producer_ids: ProducerIds,
     pub groups: GroupCoordinator,

@@ -78,7 +78,6 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("leader.imbalance.", FETCHER),
     ("leader.replication.throttled.rate", THROTTLE),
     ("listener.name.", "klamm has no keys for one listener yet"),
-    ("log.cleaner.enable", "the log cleaner always runs"),
     ("log.cleaner.io.buffer.load.factor", CHOICE),
     ("log.cleaner.io.buffer.size", BUFFER),
     ("log.dir.failure.timeout.ms", CHOICE),

@@ -23,7 +23,6 @@ use super::loader::Loaded;
 use super::log::{Authority, CoordinatorLog};
 use super::mailbox::Reply;
 use super::parked::ParkedReplies;
-use super::rewrite::{LiveState, Rewriter};
 use super::shard::{At, Effects, EndOfTransaction, Position, Producer, RequestId, Shard, Write};
 use crate::storage::producer_state::VerificationGuard;
 
@@ -65,10 +64,9 @@ pub(super) struct Active<S: Shard, L> {
     /// Answers that belong behind the open batch.
     decided: Vec<Answered<S::Response>>,
     parked: ParkedReplies<Answered<S::Response>>,
-    rewriter: Rewriter,
 }
 
-impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
+impl<S: Shard, L: CoordinatorLog> Active<S, L> {
     pub fn new(place: Place<L>, shard: S, loaded: Loaded) -> Self {
         Self {
             place,
@@ -79,7 +77,6 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
             open: BatchBuilder::new(Codec::None),
             decided: Vec::new(),
             parked: ParkedReplies::default(),
-            rewriter: Rewriter::new(loaded.bytes),
         }
     }
 
@@ -93,7 +90,7 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
 
     /// The log end whose commit is waited for.
     pub fn awaits(&self) -> Option<Offset> {
-        self.parked.next_end().or(self.rewriter.awaits())
+        self.parked.next_end()
     }
 
     pub fn next_deadline(&self) -> Option<Mono> {
@@ -213,14 +210,12 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
     fn append(&mut self, batch: Bytes, records: usize, authority: Authority) -> Result<Offset, ErrorCode> {
         let first = self.next_offset;
         let expected = first + records as Offset;
-        let size = batch.len();
         let end = self.place.log.append_batch(batch, authority, self.place.leader_epoch, self.place.clock.wall_ms())?;
         if end != expected {
             tracing::error!(partition = %self.place.log.topic_partition(), expected, end, "the coordinator is out of step with its log");
             return Err(ErrorCode::NotCoordinator);
         }
         self.next_offset = end;
-        self.rewriter.on_append(size);
         Ok(first)
     }
 
@@ -250,29 +245,6 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
         for (reply, answer) in self.parked.release(committed) {
             let _ = reply.send(answer);
         }
-        if let Some(offset) = self.rewriter.deletion_due(committed)
-            && let Err(error) = self.place.log.delete_records_before(offset)
-        {
-            tracing::warn!(partition = %self.place.log.topic_partition(), offset, ?error, "what was rewritten stays in the log for now");
-        }
-        Ok(())
-    }
-
-    /// See [`super::rewrite`].
-    pub fn rewrite_if_due(&mut self) -> Result<(), ErrorCode> {
-        if !self.rewriter.is_check_due() {
-            return Ok(());
-        }
-        let live = self.shard.live();
-        let live_bytes = live.records.iter().map(|record| record_size(&S::encode(record)) as u64).sum();
-        if !self.rewriter.decide(live_bytes) {
-            return Ok(());
-        }
-        let start = self.next_offset;
-        let at = self.at();
-        self.take(&at, Effects { write: Write::Records(live.records), replies: Vec::new() })?;
-        self.flush()?;
-        self.rewriter.on_rewritten(start, self.next_offset, live.keep_from, live_bytes);
         Ok(())
     }
 

@@ -59,7 +59,4 @@ pub trait CoordinatorLog: Send + Sync + 'static {
     /// Whole batches from the one that contains `from` up to the log end (not the high watermark), at least one and otherwise no more
     /// than `max_bytes`; empty at the log end. Blocks on the disk.
     fn read_log(&self, from: Offset, max_bytes: usize) -> Result<Bytes, ErrorCode>;
-
-    /// Gives up everything before `offset`, as DeleteRecords does; `offset ≤ high_watermark`.
-    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode>;
 }

@@ -189,12 +189,4 @@ impl CoordinatorLog for MemoryLog {
         let next = |batch: &&Bytes| BatchHeader::parse(batch).expect("logs hold batches").next_offset() > from;
         Ok(state.batches.iter().find(next).cloned().unwrap_or_default())
     }
-
-    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode> {
-        let mut state = self.state.lock();
-        state.start = state.start.max(offset);
-        let start = state.start;
-        state.batches.retain(|batch| BatchHeader::parse(batch).expect("logs hold batches").next_offset() > start);
-        Ok(())
-    }
 }

@@ -19,7 +19,6 @@ pub mod loader;
 pub mod mailbox;
 pub mod parked;
 pub mod partition_log;
-pub mod rewrite;
 mod active;
 pub mod runtime;
 pub mod shards;

@@ -81,11 +81,6 @@ impl CoordinatorLog for PartitionLog {
         plan.load().map_err(|e| e.code())?;
         Ok(plan.finish().map_err(|e| e.code())?.records)
     }
-
-    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode> {
-        self.with_log(|log| log.maybe_increment_log_start_offset(offset))?.map_err(|e| e.code())?;
-        Ok(())
-    }
 }
 
 /// A registered wait, which ends with this.

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::log::CoordinatorLog;
 use super::mailbox::Mailbox;
-use super::rewrite::LiveState;
 use super::runtime::{self, Place};
 use super::shard::Shard;
 use crate::base::ids::LeaderEpoch;
@@ -37,7 +36,7 @@ pub struct Shards<S: Shard> {
     clock: Clock,
 }
 
-impl<S: LiveState> Shards<S> {
+impl<S: Shard> Shards<S> {
     /// `partitions` is what the topic would be created with.
     pub fn new(partitions: i32, clock: Clock) -> Self {
         Self { led: RwLock::default(), partitions: AtomicI32::new(partitions), clock }

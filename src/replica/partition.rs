@@ -21,6 +21,7 @@ use crate::metrics::TopicMetrics;
 use crate::metrics::partitions::{LeaderGauges, PartitionGauges};
 use crate::record::validate::Validated;
 pub use crate::storage::TimestampAndOffset as Found;
+use crate::storage::cleaner::LogOwner;
 use crate::storage::leader_epochs::EpochEnd;
 use crate::storage::producer_state::{AppendOrigin, FirstOfTransaction, ProducerStateEntry, VerificationGuard};
 use crate::storage::transaction_index::AbortedTxn;
@@ -546,6 +547,12 @@ impl Partition {
         let mut producers: Vec<_> = log.producers().producers().map(|(id, entry)| (id, entry.clone())).collect();
         producers.sort_unstable_by_key(|(id, _)| *id);
         Ok(producers)
+    }
+}
+
+impl LogOwner for Partition {
+    fn visit_log(&self, visit: &mut dyn FnMut(&mut Log)) -> bool {
+        self.with_log(visit).is_some()
     }
 }
 

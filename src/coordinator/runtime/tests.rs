@@ -9,7 +9,6 @@ use super::*;
 use crate::base::ids::ProducerId;
 use crate::coordinator::log::Authority;
 use crate::coordinator::memory_log::MemoryLog;
-use crate::coordinator::rewrite::Live;
 use crate::coordinator::shard::{
     At, Effects, EndOfTransaction, Position, Producer, RequestId, TransactionResult, Undecodable, Write,
 };
@@ -103,12 +102,6 @@ impl Shard for Words {
     fn on_time(&mut self, _at: &At) -> Effects<Self> {
         let (id, _) = self.waiting.take().expect("called when due");
         Effects::reply(id, self.words.clone())
-    }
-}
-
-impl LiveState for Words {
-    fn live(&self) -> Live<String> {
-        Live { records: self.words.clone(), keep_from: None }
     }
 }
 

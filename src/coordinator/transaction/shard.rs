@@ -21,7 +21,6 @@ use super::state::TransactionState;
 use super::work::{Finished, Markers, TimedOut, Work, WorkQueue};
 use crate::base::ids::{LeaderEpoch, ProducerId};
 use crate::base::time::Mono;
-use crate::coordinator::rewrite::{Live, LiveState};
 use crate::coordinator::shard::{At, Effects, Position, RequestId, Shard, TransactionResult, Undecodable, Write};
 use crate::coordinator::timers::Timers;
 
@@ -210,13 +209,5 @@ impl Shard for TransactionShard {
             Some(Timer::Waiting(id)) => self.give_up_waiting(at, &id),
         };
         self.with_work(effects)
-    }
-}
-
-impl LiveState for TransactionShard {
-    fn live(&self) -> Live<Record> {
-        let version = self.config.transaction_version;
-        let records = self.transactions.iter().map(|(id, it)| Record::of(id, it.clone(), version));
-        Live { records: records.collect(), keep_from: None }
     }
 }

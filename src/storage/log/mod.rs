@@ -10,6 +10,7 @@
 //! finished outside of the lock ([`ReadPlan`], [`TimestampSearch`]).
 
 mod append;
+mod compaction;
 mod list_offsets;
 mod lifecycle;
 mod offsets;
@@ -34,6 +35,7 @@ use crate::config::topic::TopicConfig;
 
 pub use append::Appended;
 pub(super) use append::marker_of;
+pub(super) use compaction::CleanerView;
 pub use list_offsets::{TimestampAndOffset, TimestampSearch};
 pub use read::{Fetched, ReadPlan};
 

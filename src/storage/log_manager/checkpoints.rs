@@ -26,6 +26,8 @@ pub(super) struct DirCheckpoints {
 /// Reads them.
 pub(super) fn read_checkpoints(directory: &LogDirectory, stop: LastStop) -> Result<DirCheckpoints, FileError> {
     let read = |name| directory.read_checkpoint(name);
+    // Whoever cleans asks the directory.
+    read(offsets::CLEANER)?;
     let active_size = if stop == LastStop::Clean { read(offsets::ACTIVE_SIZE)? } else { Offsets::new() };
     Ok(DirCheckpoints {
         recovery_point: read(offsets::RECOVERY_POINT)?,

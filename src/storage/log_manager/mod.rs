@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use self::checkpoints::read_checkpoints;
 use self::dirs::Claimed;
-use super::checkpoint::FileError;
+use super::checkpoint::{FileError, offsets};
 use super::directory::{LogDirectory, OfflineListener, is_shortage};
 use super::error::LogError;
 use super::file_cache::FileCache;
@@ -259,6 +259,7 @@ impl LogManager {
             return Err(LogError::Offline(first.check_online().expect_err("no directory is online")));
         };
         let directory = &dir.directory;
+        self.forget_cleaned(directory, partition)?;
         let loader = Loader { directory, settings: &self.settings, last_stop: LastStop::Clean, now };
         let log = loader.create(partition, topic_id, config).map_err(|error| match error {
             FileError::Io { source, path, .. } if is_shortage(&source) => LogError::Shortage { path, source },
@@ -272,6 +273,7 @@ impl LogManager {
     pub fn delete_log(&self, mut log: Log, now: TimestampMs) -> Result<(), LogError> {
         let nth = self.deletions.fetch_add(1, Ordering::Relaxed);
         self.logs.lock().remove(log.partition());
+        self.forget_cleaned(log.directory(), log.partition())?;
         log.delete((now as u128) << 64 | u128::from(nth), now)?;
         Ok(())
     }
@@ -286,6 +288,15 @@ impl LogManager {
     /// Closes, and flushes at the end, with so many threads a directory (`num.recovery.threads.per.data.dir`).
     pub fn set_threads_per_dir(&self, threads: usize) {
         self.threads_per_dir.store(threads.max(1), Ordering::Relaxed);
+    }
+
+    /// How far a log was cleaned says nothing of another of its name.
+    fn forget_cleaned(&self, directory: &Arc<LogDirectory>, partition: &TopicPartition) -> Result<(), LogError> {
+        match directory.forget_checkpoint(offsets::CLEANER, partition) {
+            // It is forgotten here, and with the next write in the file.
+            Err(FileError::Io { source, .. }) if is_shortage(&source) => Ok(()),
+            forgotten => forgotten.map_err(|error| LogError::Offline(directory.fail(&error))),
+        }
     }
 
     /// Keeps so much of every directory's file system free of clients' records, but no more than a twentieth (`log.dir.min.free.bytes`).

@@ -19,7 +19,6 @@ use crate::base::time::Clock;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::coordinator::group::request::{Client, DeletedTopic};
-use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::memory_log::MemoryLog;
 use crate::coordinator::shard::{EndOfTransaction, Producer, TransactionResult};
 
@@ -283,35 +282,6 @@ async fn commits_of_one_connection_are_decided_in_order() {
         assert_eq!(answer.await.topics[0].partitions[0].error_code, 0);
     }
     assert_eq!(committed(&coordinator, "g", "t").await, 2999);
-}
-
-#[tokio::test]
-async fn the_log_is_rewritten_before_it_grows_without_bound() {
-    let (coordinator, logs) = leading().await;
-    let log = &logs[coordinator.partition_for("g") as usize];
-    let note = StrBytes::from_string("x".repeat(4000));
-    let noted = |offset| {
-        let mut request = commit("g", "t", offset);
-        request.topics[0].partitions[0].committed_metadata = Some(note.clone());
-        coordinator.commit_offsets(9, request)
-    };
-    coordinator.commit_offsets(9, commit("other", "t", 7)).await;
-    let mut last = 0;
-    while log.extent().unwrap().start == 0 {
-        for answer in (0..200).map(|n| noted(last + n)).collect::<Vec<_>>() {
-            assert_eq!(answer.await.topics[0].partitions[0].error_code, 0);
-        }
-        last += 200;
-        assert!(last < 10_000, "16 MiB of commits are 4,200 of these");
-    }
-    assert!(log.batches().iter().map(Bytes::len).sum::<usize>() < 2 << 20);
-    // Whoever reads what is left knows as much.
-    let again = self::coordinator();
-    for (partition, log) in logs.iter().enumerate() {
-        again.on_elected(partition as i32, 1, MemoryLog::of(log.batches()));
-    }
-    loaded(&again).await;
-    assert_eq!((committed(&again, "g", "t").await, committed(&again, "other", "t").await), (last - 1, 7));
 }
 
 #[tokio::test]

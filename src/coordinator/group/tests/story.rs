@@ -74,7 +74,7 @@ impl World {
                 self.ask("drop", GroupRequest::TopicsDeleted(topics.into()));
             }
             "restart" => self.restart(),
-            "rewrite" => self.rewrite(),
+            "compact" => self.compact(),
             "state" => {
                 let state = self.state();
                 self.answers.push(state);

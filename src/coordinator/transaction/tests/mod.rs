@@ -101,7 +101,7 @@ impl World {
     fn wait(&mut self, ms: u64) {
         let until = self.now_ms + ms;
         while let Some(deadline) = self.shard.next_deadline().filter(|deadline| *deadline <= Mono::from_millis(until)) {
-            self.now_ms = self.now_ms.max(deadline.as_nanos().div_ceil(1_000_000) as u64);
+            self.now_ms = self.now_ms.max(deadline.as_nanos().div_ceil(1_000_000));
             let effects = self.shard.on_time(&self.at());
             self.take(effects);
         }
