@@ -87,9 +87,20 @@ ROWS = (
         "produce --records 256 --record-size 1KiB --connections 4 --partitions 4",
         (Figure("mib_per_second", "MiB/s", HIGHER, at_least(2)),
          Figure("cpu_s_per_gib", "CPU s/GiB", LOWER, at_most(0.3)))),
+    Row("produce-idempotent", "The same, numbered as an idempotent producer does", THROUGHPUT,
+        "produce --records 256 --record-size 1KiB --connections 4 --partitions 4 --idempotent",
+        (Figure("mib_per_second", "MiB/s", HIGHER, at_least(2)),
+         Figure("cpu_s_per_gib", "CPU s/GiB", LOWER, at_most(0.3))), brokers=BROKERS),
+    Row("transactions", "Transactions of 100 × 1 KiB, one after the other, 8 producers", THROUGHPUT, "transactions",
+        (Figure("transaction_records_per_second", "records/s", HIGHER, at_least(5)),
+         Figure("commit_p50_us", "commit p50 µs", LOWER, at_most(1 / 4)),
+         Figure("commit_p99_us", "commit p99 µs", LOWER)), brokers=BROKERS),
     Row("fetch-1m", "Fetch from the page cache, 1 MiB a request, 1 connection", THROUGHPUT, "fetch --max-bytes 1MiB",
         (Figure("mib_per_second", "MiB/s", HIGHER, at_least(1.2)),
          Figure("cpu_s_per_gib", "CPU s/GiB", LOWER, at_most(0.7)))),
+    Row("fetch-committed", "The same at read_committed", THROUGHPUT, "fetch --max-bytes 1MiB --committed",
+        (Figure("mib_per_second", "MiB/s", HIGHER, at_least(1.2)),
+         Figure("cpu_s_per_gib", "CPU s/GiB", LOWER, at_most(0.7))), brokers=BROKERS),
     Row("fetch-16k", "Fetch from the page cache, 16 KiB a request, 1 connection", THROUGHPUT, "fetch --max-bytes 16KiB",
         (Figure("requests_per_second", "requests/s", HIGHER, at_least(2)),
          Figure("cpu_s_per_gib", "CPU s/GiB", LOWER, at_most(0.7)))),
@@ -143,6 +154,9 @@ class Derived:
 DERIVED = (
     Derived("CPU of a small produce over 3,000 partitions ÷ over one", "cpu_us_per_request", "produce-3000", "produce-one-partition",
             Target(1.2, absolute=True)),
+    Derived("CPU of idempotent production ÷ of any other", "cpu_s_per_gib", "produce-idempotent", "produce-256k", Target(1.03, absolute=True)),
+    Derived("CPU of a fetch at read_committed ÷ at read_uncommitted", "cpu_s_per_gib", "fetch-committed", "fetch-1m",
+            Target(1.02, absolute=True)),
 )
 
 
