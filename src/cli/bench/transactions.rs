@@ -20,7 +20,7 @@ use super::error::{BenchError, Result};
 use super::figure::Figure;
 use super::frame::{ProduceFrame, topic_name};
 use super::load;
-use super::options::{Broker, Common, byte_size};
+use super::options::{Broker, Common, byte_size, rate};
 use super::produce;
 use super::run::{Workload, plural};
 use super::series::{Series, Window};
@@ -44,6 +44,8 @@ const PASSING: [i16; 5] = [14, 15, 16, 19, 51];
 #[command(after_help = "Examples:
   Eight producers, 100 records of 1 KiB a transaction:
     klamm bench transactions
+  The same at 300 a second, to see what a commit takes when nobody is in a hurry:
+    klamm bench transactions --rate 300
   The price of a commit, with hardly anything in it:
     klamm bench transactions --records 1 --record-size 100 --producers 1
   Two brokers in turn, five rounds, ratios:
@@ -61,6 +63,9 @@ pub struct Transactions {
     /// Partitions of the topic; each producer writes to one
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub partitions: i32,
+    /// Transactions a second over all producers, as far as the broker keeps up [default: as many as it takes]
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
     #[command(flatten)]
     pub topic: TopicOptions,
 }
@@ -200,10 +205,12 @@ impl Producer {
         Ok(())
     }
 
-    /// Transactions, one after the other, until the window is over.
-    fn work(mut self, window: Window, series: &mut [Series]) -> Result<()> {
+    /// Transactions, one after the other, until the window is over; each begins when it is `due`, or at once if that is past.
+    fn work(mut self, window: Window, mut due: impl Iterator<Item = Instant>, series: &mut [Series]) -> Result<()> {
         let bytes = self.frame.batch_mut(&mut self.frame.bytes.clone()).len() as u64;
         loop {
+            let due = due.next().unwrap_or(window.to).min(window.to);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let begun = Instant::now();
             if begun >= window.to {
                 return Ok(());
@@ -230,8 +237,9 @@ impl Producer {
 
 impl Workload for Transactions {
     fn title(&self) -> String {
+        let rate = self.rate.map_or(String::new(), |rate| format!(" at {rate} a second"));
         format!(
-            "transactions: {} of {} B each, {}, {}",
+            "transactions: {} of {} B each{rate}, {}, {}",
             plural(self.records, "record"),
             self.record_size,
             plural(self.producers.into(), "producer"),
@@ -243,7 +251,13 @@ impl Workload for Transactions {
         self.topic.with_topic(broker, self.partitions, |topic| {
             load::measure_by(broker, common, usize::from(self.producers), &NAMES, |number| {
                 let producer = Producer::start(broker, topic, number, self)?;
-                Ok(move |_, window, series: &mut [Series]| producer.work(window, series))
+                let (producers, rate) = (f64::from(self.producers), self.rate);
+                // A producer's share of the rate; without one, everything is due at the start.
+                let pause = rate.map_or(0.0, |rate| producers / rate);
+                Ok(move |start, window, series: &mut [Series]| {
+                    let at = |turn: u64| start + Duration::from_secs_f64(pause * (turn as f64 + number as f64 / producers));
+                    producer.work(window, (0..).map(at), series)
+                })
             })
         })
     }
