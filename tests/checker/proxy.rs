@@ -213,9 +213,7 @@ impl Falsifier {
             });
             match self.fault {
                 Fault::ForgetsAborts => partition.aborted_transactions = Some(Vec::new()),
-                Fault::LosesItsPlace
-                    if correlation_id >= 10 && !records.is_empty() && !self.once.swap(true, Ordering::Relaxed) =>
-                {
+                Fault::LosesItsPlace if correlation_id % 10 == 9 && !records.is_empty() => {
                     (partition.error_code, *records) = (OFFSET_OUT_OF_RANGE, Bytes::new());
                 }
                 _ => {}
