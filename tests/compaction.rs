@@ -106,7 +106,8 @@ fn the_last_record_of_each_key_survives_compaction_and_kills_in_its_middle() {
         broker.kill();
         broker.start_again();
         let read = read_all(&mut Client::connect(broker.address()), "keyed");
-        let at: BTreeMap<i64, (&String, &Option<String>)> = read.iter().map(|(offset, key, value)| (*offset, (key, value))).collect();
+        let at: BTreeMap<i64, (&String, &Option<String>)> =
+            read.iter().map(|(offset, key, value)| (*offset, (key, value))).collect();
         for (key, (offset, value)) in latest.iter().filter(|(_, (_, value))| value.is_some()) {
             assert_eq!(at.get(offset), Some(&(key, value)), "round {round}: {key}");
         }

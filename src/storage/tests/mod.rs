@@ -80,6 +80,7 @@ impl Bench {
     fn read_checkpoints(&mut self) -> Result<Checkpoints, FileError> {
         self.directory = directory(&self.disk, 1000);
         let read = |name| Ok(self.directory.read_checkpoint(name)?.get(&partition()).copied());
+        // Whoever cleans asks the directory.
         read(offsets::CLEANER)?;
         Ok(Checkpoints {
             recovery_point: read(offsets::RECOVERY_POINT)?,
