@@ -27,11 +27,14 @@ use crate::broker::effective::Effective;
 use crate::broker::endpoints::{Endpoints, registered_host};
 use crate::broker::groups::group_config;
 use crate::broker::lifecycle::{self, Registration};
+use crate::broker::transactions::transaction_config;
 use crate::broker::{Broker, background, publisher};
+use crate::config::def::network::NetworkConfig;
 use crate::config::listeners::Listener as ListenerAddress;
 use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
 use crate::controller::{self, ApiError, ControllerOptions, RunningController};
 use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::coordinator::transaction::coordinator::TransactionCoordinator;
 use crate::http::HttpListener;
 use crate::metadata::uuid64;
 use crate::metrics::Metrics;
@@ -178,6 +181,8 @@ impl Node {
             )),
             producer_ids: Default::default(),
             groups: GroupCoordinator::new(group_config(&config), clock.clone()),
+            transactions: TransactionCoordinator::new(transaction_config(&config, 0), clock.clone()),
+            joined: false.into(),
         });
         let publisher = spawn_thread("metadata-publisher", {
             let broker = broker.clone();
@@ -272,6 +277,7 @@ impl Node {
             warn!(left = self.tasks.len(), "connections were still busy at the end of shutdown.timeout.ms; they are cut off");
         }
         self.broker.groups.shutdown();
+        self.broker.transactions.shutdown();
         drop(self.upkeep.stop);
         let (upkeep, broker, epoch) = (self.upkeep.thread.take(), self.broker.clone(), self.epoch);
         let closing = tokio::task::spawn_blocking(move || {
@@ -312,7 +318,7 @@ fn open_logs(
         open_files: FileCache::capacity_of_process(),
         settings: Arc::new(LogSettings {
             producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms).into(),
-            ..LogSettings::default()
+            transaction_verification: config.transaction.partition_verification_enable.into(),
         }),
     };
     // What a topic sets for itself follows with the metadata, before anything is appended.
@@ -325,16 +331,16 @@ fn open_logs(
 }
 
 fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
-    config.network.listeners().iter().map(|listener| bind_one(listener, config.network.socket_listen_backlog_size)).collect()
+    config.network.listeners().iter().map(|listener| bind_one(listener, &config.network)).collect()
 }
 
-fn bind_one(listener: &ListenerAddress, backlog: i32) -> Result<Listener, StartError> {
+fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Listener, StartError> {
     let host = listener.host.as_deref().unwrap_or("0.0.0.0");
     let failed =
         |source| StartError::Bind { listener: listener.name.clone(), address: format!("{host}:{}", listener.port), source };
     let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
     let address = addresses.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
-    Listener::bind(&listener.name, address, backlog).map_err(failed)
+    Listener::bind(&listener.name, address, network).map_err(failed)
 }
 
 fn serve(

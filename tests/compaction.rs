@@ -2,9 +2,6 @@
 //! small.
 
 #[allow(unused)]
-#[path = "support/process.rs"]
-mod process;
-#[allow(unused)]
 mod support;
 
 use std::collections::BTreeMap;
@@ -19,9 +16,9 @@ use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartiti
 use klamm::record::builder::BatchBuilder;
 use klamm::record::compression::Codec;
 use klamm::record::owned;
-use process::Launch;
 use support::everyday::{text, topic_name};
 use support::node::Client;
+use support::process::Launch;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -92,7 +89,7 @@ fn the_last_record_of_each_key_survives_compaction_and_kills_in_its_middle() {
             let records: Vec<(String, Option<String>)> = (0..40)
                 .map(|_| {
                     number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    let value = (number >> 40) % 10 > 0;
+                    let value = !(number >> 40).is_multiple_of(10);
                     let filling: String = (0..60).map(|n| format!("{:04x}", (number >> (n % 48)) as u16)).collect();
                     (format!("key {}", (number >> 33) % 300), value.then(|| format!("{number} {filling}")))
                 })

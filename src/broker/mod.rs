@@ -8,12 +8,15 @@ pub mod effective;
 pub mod endpoints;
 pub mod groups;
 pub mod lifecycle;
+pub mod markers;
 pub mod metadata_cache;
 pub mod producer_ids;
 pub mod publisher;
 pub mod topics;
+pub mod transactions;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::Guard;
 use parking_lot::Mutex;
@@ -29,6 +32,7 @@ use crate::base::time::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
 use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::coordinator::transaction::coordinator::TransactionCoordinator;
 use crate::metrics::Metrics;
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
@@ -49,6 +53,9 @@ pub struct Broker {
     pub fetch_sessions: Mutex<FetchSessionCache>,
     pub producer_ids: ProducerIds,
     pub groups: GroupCoordinator,
+    pub transactions: TransactionCoordinator,
+    /// Whether this broker follows all that was decided before it joined its cluster. Until then, what it does not know may exist.
+    pub joined: AtomicBool,
 }
 
 impl Broker {

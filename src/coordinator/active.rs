@@ -20,10 +20,11 @@ use crate::record::compression::Codec;
 use crate::record::control::EndTransactionMarker;
 
 use super::loader::Loaded;
-use super::log::CoordinatorLog;
+use super::log::{Authority, CoordinatorLog};
 use super::mailbox::Reply;
 use super::parked::ParkedReplies;
-use super::shard::{At, Effects, Position, Producer, RequestId, Shard, Write};
+use super::shard::{At, Effects, EndOfTransaction, Position, Producer, RequestId, Shard, Write};
+use crate::storage::producer_state::VerificationGuard;
 
 /// Timers that are handled before something else gets its turn.
 const TIMERS_AT_ONCE: usize = 128;
@@ -158,16 +159,16 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
                 }
                 self.keep(effects.replies.into_iter().map(|(id, response)| (id, Ok(response))));
             }
-            Write::Transactional { producer, records } => {
+            Write::Transactional { producer, records, guard } => {
                 self.flush()?;
-                let appended = self.append_transactional(at, producer, records)?;
+                let appended = self.append_transactional(at, producer, records, guard)?;
                 self.keep(effects.replies.into_iter().map(|(id, response)| (id, appended.map(|()| response))));
                 self.flush()?;
             }
-            Write::Marker { producer, coordinator_epoch, result } => {
+            Write::Marker(EndOfTransaction { producer, coordinator_epoch, transaction_version, result }) => {
                 self.flush()?;
                 let batch = EndTransactionMarker { result, coordinator_epoch }.batch(at.wall_ms, producer.id, producer.epoch);
-                let appended = refused(self.append(batch, 1))?;
+                let appended = refused(self.append(batch, 1, Authority::Marker { transaction_version }))?;
                 if appended.is_ok() {
                     self.shard.replay_end_transaction(producer.id, result);
                 }
@@ -183,6 +184,7 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
         at: &At,
         producer: Producer,
         records: Vec<S::Record>,
+        guard: Option<VerificationGuard>,
     ) -> Result<Result<(), ErrorCode>, ErrorCode> {
         if records.is_empty() {
             return Ok(Ok(()));
@@ -195,7 +197,7 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
             let (key, value) = S::encode(record);
             batch.push_plain(at.wall_ms, Some(&key), value.as_deref());
         }
-        let appended = refused(self.append(batch.build(), records.len()))?;
+        let appended = refused(self.append(batch.build(), records.len(), Authority::Records { guard }))?;
         if let Ok(first) = appended {
             for (offset, record) in (first..).zip(records) {
                 self.shard.replay(Position { offset, transaction: Some(producer.id) }, record);
@@ -205,10 +207,10 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
     }
 
     /// Appends a built batch and returns the offset of its first record.
-    fn append(&mut self, batch: Bytes, records: usize) -> Result<Offset, ErrorCode> {
+    fn append(&mut self, batch: Bytes, records: usize, authority: Authority) -> Result<Offset, ErrorCode> {
         let first = self.next_offset;
         let expected = first + records as Offset;
-        let end = self.place.log.append_batch(batch, self.place.leader_epoch, self.place.clock.wall_ms())?;
+        let end = self.place.log.append_batch(batch, authority, self.place.leader_epoch, self.place.clock.wall_ms())?;
         if end != expected {
             tracing::error!(partition = %self.place.log.topic_partition(), expected, end, "the coordinator is out of step with its log");
             return Err(ErrorCode::NotCoordinator);
@@ -223,7 +225,7 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
         }
         let batch = std::mem::replace(&mut self.open, BatchBuilder::new(Codec::None));
         let records = batch.len();
-        self.append(batch.build(), records).map(drop)
+        self.append(batch.build(), records, Authority::Records { guard: None }).map(drop)
     }
 
     /// Appends the open batch and parks the answers decided so far behind the log end.

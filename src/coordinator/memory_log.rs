@@ -13,7 +13,7 @@ use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
 use crate::record::batch::BatchHeader;
 
-use super::log::CoordinatorLog;
+use super::log::{Authority, CoordinatorLog};
 
 pub struct MemoryLog {
     topic_partition: TopicPartition,
@@ -125,7 +125,13 @@ impl CoordinatorLog for MemoryLog {
         self.max_batch_bytes
     }
 
-    fn append_batch(&self, batch: Bytes, leader_epoch: LeaderEpoch, _now: TimestampMs) -> Result<Offset, ErrorCode> {
+    fn append_batch(
+        &self,
+        batch: Bytes,
+        _authority: Authority,
+        leader_epoch: LeaderEpoch,
+        _now: TimestampMs,
+    ) -> Result<Offset, ErrorCode> {
         let mut state = self.state.lock();
         if leader_epoch != state.leader_epoch {
             return Err(ErrorCode::NotLeaderOrFollower);

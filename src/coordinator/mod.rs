@@ -21,7 +21,10 @@ pub mod parked;
 pub mod partition_log;
 mod active;
 pub mod runtime;
+pub mod shards;
+mod wire;
 pub mod group;
+pub mod transaction;
 
 #[cfg(test)]
 pub mod memory_log;

@@ -17,7 +17,7 @@ use crate::config::def::Scope;
   klamm config alter --topic orders --add-config retention.ms=7d --add-config cleanup.policy=compact,delete
   klamm config alter --topic orders --delete-config retention.ms
   klamm config alter --broker-defaults --add-config log.retention.bytes=10GiB
-  klamm config alter --group billing --add-config consumer.session.timeout.ms=60s")]
+  klamm config alter --topic orders --append cleanup.policy=compact --dry-run")]
 pub struct Alter {
     #[command(flatten)]
     entity: Entity,

@@ -213,7 +213,7 @@ impl Shard for GroupShard {
             GroupRequest::Heartbeat(request) => self.heartbeat(at, id, &request),
             GroupRequest::Leave(request) => self.leave(at, id, &request),
             GroupRequest::OffsetCommit { request, version } => self.commit_offsets(at, id, version, &request),
-            GroupRequest::TxnOffsetCommit(request) => self.commit_transactional_offsets(at, id, &request),
+            GroupRequest::TxnOffsetCommit { request, guard } => self.commit_transactional_offsets(at, id, &request, guard),
             GroupRequest::OffsetFetch { request, require_stable } => {
                 Effects::reply(id, self.fetch_offsets(&request, require_stable).into())
             }
@@ -222,10 +222,9 @@ impl Shard for GroupShard {
             GroupRequest::List { states, types } => Effects::reply(id, self.list(&states, &types).into()),
             GroupRequest::Delete(groups) => self.delete_groups(id, &groups),
             GroupRequest::Gauges => Effects::reply(id, self.gauges().into()),
-            GroupRequest::EndTransaction { producer, coordinator_epoch, result } => Effects {
-                write: Write::Marker { producer, coordinator_epoch, result },
-                replies: vec![(id, GroupResponse::Done(()))],
-            },
+            GroupRequest::EndTransaction(end) => {
+                Effects { write: Write::Marker(end), replies: vec![(id, GroupResponse::Done(()))] }
+            }
             GroupRequest::TopicsDeleted(topics) => self.topics_deleted(at, id, &topics),
             GroupRequest::Reconfigure(config) => self.reconfigure(at, id, config),
         }

@@ -21,7 +21,7 @@ mod truncate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::checkpoint::FileError;
 use super::directory::{LogDirectory, LogHome, is_shortage};
@@ -44,13 +44,13 @@ pub use read::{Fetched, ReadPlan};
 pub struct LogSettings {
     /// `producer.id.expiration.ms`, which may change while the logs are open.
     pub producer_id_expiration_ms: AtomicI64,
-    /// `transaction.partition.verification.enable`.
-    pub transaction_verification: bool,
+    /// `transaction.partition.verification.enable`, likewise.
+    pub transaction_verification: AtomicBool,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { producer_id_expiration_ms: AtomicI64::new(86_400_000), transaction_verification: true }
+        Self { producer_id_expiration_ms: AtomicI64::new(86_400_000), transaction_verification: AtomicBool::new(true) }
     }
 }
 

@@ -72,7 +72,7 @@ pub struct OpenedLog {
 pub struct LogManager {
     cluster_id: String,
     boot_id: String,
-    threads_per_dir: usize,
+    threads_per_dir: AtomicUsize,
     settings: Arc<LogSettings>,
     dirs: Vec<ManagedDir>,
     logs: Mutex<BTreeMap<TopicPartition, Arc<LogShared>>>,
@@ -109,7 +109,7 @@ impl LogManager {
         let mut manager = LogManager {
             cluster_id: claim.cluster_id,
             boot_id: config.boot_id.clone(),
-            threads_per_dir: config.threads_per_dir.max(1),
+            threads_per_dir: config.threads_per_dir.max(1).into(),
             settings: config.settings.clone(),
             dirs: Vec::new(),
             logs: Mutex::default(),
@@ -175,7 +175,8 @@ impl LogManager {
             (opened, failed)
         };
         let results: Vec<_> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..self.threads_per_dir.min(partitions.len())).map(|_| scope.spawn(work)).collect();
+            let others: Vec<_> =
+                (1..self.threads_per_dir.load(Ordering::Relaxed).min(partitions.len())).map(|_| scope.spawn(work)).collect();
             let mine = work();
             let others = others.into_iter().map(|thread| thread.join().expect("opening logs does not panic"));
             std::iter::once(mine).chain(others).collect()
@@ -187,6 +188,14 @@ impl LogManager {
         }
         for (partition, error) in &failed {
             tracing::error!(%partition, %error, "a log cannot be opened");
+        }
+        // With one sync what recovery has kept is durable before anybody is told of it: else a high watermark that waits for the disk would
+        // for a moment lie in front of what clients were told before.
+        if opened.iter().any(|opened| opened.log.durable_end() < opened.log.log_end_offset()) {
+            disk.sync_all(directory.path()).map_err(FileError::io("sync", directory.path()))?;
+            for OpenedLog { log, .. } in &opened {
+                log.shared().durable_end.store(log.log_end_offset(), Ordering::Release);
+            }
         }
         tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
         let dir = ManagedDir { directory, previous, flusher: Mutex::default(), _lock: lock };
@@ -274,6 +283,11 @@ impl LogManager {
         let nth = self.deletions.fetch_add(1, Ordering::Relaxed);
         self.logs.lock().remove(log.partition());
         log.put_aside((now as u128) << 64 | u128::from(nth))
+    }
+
+    /// Closes, and flushes at the end, with so many threads a directory (`num.recovery.threads.per.data.dir`).
+    pub fn set_threads_per_dir(&self, threads: usize) {
+        self.threads_per_dir.store(threads.max(1), Ordering::Relaxed);
     }
 
     /// How far a log was cleaned says nothing of another of its name.

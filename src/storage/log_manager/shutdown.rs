@@ -36,7 +36,7 @@ impl LogManager {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..(self.threads_per_dir * self.dirs.len()).min(owners.len()) {
+            for _ in 1..(self.threads_per_dir.load(Ordering::Relaxed) * self.dirs.len()).min(owners.len()) {
                 scope.spawn(work);
             }
             work();

@@ -51,7 +51,7 @@ impl Compacted {
     }
 
     fn on(mut bench: Bench) -> Self {
-        bench.settings = Arc::new(LogSettings { transaction_verification: false, ..LogSettings::default() });
+        bench.settings = Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() });
         let log = bench.create();
         let (clock, time) = Clock::manual(NOW);
         let owner = Arc::new(Owner(Mutex::new(Some(log))));

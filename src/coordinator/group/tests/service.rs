@@ -20,7 +20,7 @@ use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::coordinator::group::request::{Client, DeletedTopic};
 use crate::coordinator::memory_log::MemoryLog;
-use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::coordinator::shard::{EndOfTransaction, Producer, TransactionResult};
 
 fn coordinator() -> GroupCoordinator {
     let config = GroupConfig { initial_rebalance_delay_ms: 0, offsets_topic_partitions: 4, ..GroupConfig::default() };
@@ -151,7 +151,8 @@ async fn who_does_not_lead_says_so() {
     assert_eq!(coordinator.delete_groups(vec![text("g")]).await[0].error_code, code);
     assert_eq!(coordinator.list_groups(Vec::new(), Vec::new()).await, Ok(Vec::new()), "there is nothing here, and that is true");
     let producer = Producer { id: 1, epoch: 0 };
-    assert_eq!(coordinator.complete_transaction(0, producer, 0, TransactionResult::Commit).await, Err(ErrorCode::NotCoordinator));
+    let end = EndOfTransaction { producer, coordinator_epoch: 0, transaction_version: 0, result: TransactionResult::Commit };
+    assert_eq!(coordinator.complete_transaction(0, end).await, Err(ErrorCode::NotCoordinator));
 }
 
 #[tokio::test]
@@ -262,7 +263,7 @@ async fn clients_are_told_what_they_understand() {
         .with_name(text("t").into())
         .with_partitions(vec![txn_offset_commit_request::TxnOffsetCommitRequestPartition::default()]);
     let request = TxnOffsetCommitRequest::default().with_group_id(text("g").into()).with_topics(vec![topic]);
-    let response = coordinator.commit_transactional_offsets(request).await;
+    let response = coordinator.commit_transactional_offsets(request, None).await;
     assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::InvalidProducerEpoch.code());
 }
 

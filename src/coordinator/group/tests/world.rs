@@ -16,7 +16,7 @@ use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::record::Record;
 use crate::coordinator::group::request::{GroupRequest, GroupResponse};
 use crate::coordinator::group::shard::{Group, GroupShard};
-use crate::coordinator::shard::{At, Effects, Position, RequestId, Shard, TransactionResult, Write};
+use crate::coordinator::shard::{At, Effects, EndOfTransaction, Position, RequestId, Shard, TransactionResult, Write};
 
 /// One entry of the log.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl World {
     fn take(&mut self, effects: Effects<GroupShard>) {
         match effects.write {
             Write::Records(records) => self.append(None, records),
-            Write::Transactional { producer, records } => self.append(Some(producer.id), records),
-            Write::Marker { producer, result, .. } => {
+            Write::Transactional { producer, records, .. } => self.append(Some(producer.id), records),
+            Write::Marker(EndOfTransaction { producer, result, .. }) => {
                 self.log.push(Entry::End(self.next_offset, producer.id, result));
                 self.next_offset += 1;
                 self.shard.replay_end_transaction(producer.id, result);

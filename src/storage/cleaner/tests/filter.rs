@@ -1,3 +1,5 @@
+//! What cleaning keeps, drops and rewrites of a batch, by Kafka's rules, on batches as producers write them.
+
 use bytes::Bytes;
 
 use super::*;
