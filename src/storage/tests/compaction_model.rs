@@ -204,7 +204,7 @@ impl Run {
     fn new(map_bytes: i64) -> Self {
         let mut bench =
             Bench::new(TopicConfig { segment_bytes: 500, delete_retention_ms: DELETE_RETENTION_MS, ..compacted_config() });
-        bench.settings = Arc::new(LogSettings { transaction_verification: false, ..LogSettings::default() });
+        bench.settings = Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() });
         let log = Arc::new(Owner(Mutex::new(Some(bench.create()))));
         // That a new log outlives a loss of power is another test's matter.
         bench.disk.sync_all(Path::new("/")).unwrap();
