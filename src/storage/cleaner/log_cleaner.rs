@@ -107,9 +107,15 @@ impl LogCleaner {
         }
     }
 
-    /// Takes over a changed configuration.
-    pub fn set_config(&self, config: CleanerConfig) {
-        *self.config.lock() = config;
+    /// Takes over the configuration; whether it has changed. Threads that rest look again then.
+    pub fn set_config(&self, config: CleanerConfig) -> bool {
+        let _resting = self.rest.0.lock();
+        let changed = *self.config.lock() != config;
+        if changed {
+            *self.config.lock() = config;
+            self.rest.1.notify_all();
+        }
+        changed
     }
 
     /// Ends all threads, soon: what they are at is given up.
