@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -138,6 +139,11 @@ fn the_last_record_of_each_key_survives_compaction_and_kills_in_its_middle() {
                 == latest.iter().filter(|(key, (_, value))| *key != "filling" && value.is_some()).count()
     });
     assert!(dir.parent().unwrap().join("cleaner-offset-checkpoint").is_file());
+    let describe = ["topic", "describe", "keyed", "--bootstrap-server", &broker.bootstrap(), "--output", "json"];
+    let told = Command::new(env!("CARGO_BIN_EXE_klamm")).args(describe).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let compaction = &told[0]["partitions"][0]["compaction"];
+    assert!(compaction["clean_bytes"].as_u64() > Some(0) && compaction["uncleanable"] == false, "{told}");
     broker.stop();
 }
 
