@@ -15,6 +15,7 @@ use kafka_protocol::messages::GroupId;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, OffsetCommitRequest};
+use klamm::base::ErrorCode;
 use klamm::record::builder::BatchBuilder;
 use klamm::record::compression::Codec;
 use klamm::record::owned;
@@ -64,13 +65,14 @@ fn read_all(client: &mut Client, topic: &str) -> Vec<(i64, String, Option<String
     }
 }
 
-/// Sets one key of a topic while the broker runs.
+/// Sets one key of a topic, or with an empty name of all brokers, while the broker runs.
 fn set_config(client: &mut Client, topic: &str, key: &str, value: &str) {
-    const TOPIC: i8 = 2;
+    // Resource types of the protocol: broker, topic.
+    let kind = if topic.is_empty() { 4 } else { 2 };
     let config = AlterableConfig::default().with_name(text(key)).with_value(Some(text(value)));
-    let resource =
-        AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text(topic)).with_configs(vec![config]);
-    let response = client.call(1, &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]));
+    let resource = AlterConfigsResource::default().with_resource_type(kind).with_resource_name(text(topic));
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource.with_configs(vec![config])]);
+    let response = client.call(1, &request);
     assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
 }
 
@@ -194,6 +196,30 @@ fn a_kill_at_any_rename_loses_no_key() {
         }
     }
     assert!(renames > 10, "only {renames}");
+}
+
+#[test]
+fn a_topic_becomes_compacted_and_the_cleaner_is_woken_while_the_broker_runs() {
+    let settings = ["log.cleaner.backoff.ms=3600000", "log.flush.policy=background", "log.segment.delete.delay.ms=0"];
+    let mut broker = Launch::with(&settings).in_memory().start();
+    let mut client = Client::connect(broker.address());
+    client.create_topic("changing", &[("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0.01")]);
+    for n in 0..60 {
+        let record = (format!("key {}", n % 3), Some(format!("{n} {}", "x".repeat(50_000))));
+        client.try_produce("changing", 0, -1, keyed(Codec::None, &[record])).unwrap();
+    }
+    set_config(&mut client, "changing", "cleanup.policy", "compact");
+    let mut keyless = BatchBuilder::new(Codec::None);
+    keyless.push_plain(1_700_000_000_000, None, Some(b"v"));
+    let keyless = keyless.build();
+    eventually("records without a key are refused", || {
+        client.try_produce("changing", 0, -1, keyless.clone()) == Err(ErrorCode::InvalidRecord)
+    });
+    assert!(size_of(&broker.log_of("changing", 0)) > 5 << 19, "the cleaner rests for an hour");
+    set_config(&mut client, "", "log.cleaner.backoff.ms", "20");
+    let dir = broker.log_of("changing", 0);
+    eventually("the cleaner has been woken", || size_of(&dir) < 2 << 20);
+    broker.stop();
 }
 
 #[test]

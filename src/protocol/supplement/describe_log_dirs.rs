@@ -116,3 +116,29 @@ fn write_result<B: ByteBufMut>(buf: &mut B, result: &DescribeLogDirsResult, is_c
     put_tagged(buf, &result.unknown_tagged_fields);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_waits_to_be_compacted_goes_over_the_wire_where_there_are_tagged_fields() {
+        let lag = CompactionLag { clean_bytes: 7, dirty_bytes: u64::MAX, uncleanable: true };
+        let mut partition = DescribeLogDirsPartition::default();
+        assert_eq!(CompactionLag::of(&partition), None);
+        lag.put_into(&mut partition);
+        let topic = DescribeLogDirsTopic::default().with_partitions(vec![partition]);
+        let response =
+            UncordonedResponse::default().with_results(vec![DescribeLogDirsResult::default().with_topics(vec![topic])]);
+        for version in 1..=5 {
+            let mut bytes = bytes::BytesMut::new();
+            DescribeLogDirsResponse::from(response.clone()).write(&mut bytes, version).unwrap();
+            let read = DescribeLogDirsResponse::read(&mut bytes.freeze(), version).unwrap().response;
+            let told = CompactionLag::of(&read.results[0].topics[0].partitions[0]);
+            assert_eq!(told, (version >= 2).then_some(lag), "version {version}");
+        }
+        let mut short = DescribeLogDirsPartition::default();
+        short.unknown_tagged_fields.insert(10_000, vec![0; 16].into());
+        assert_eq!(CompactionLag::of(&short), None);
+    }
+}

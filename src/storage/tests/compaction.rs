@@ -426,9 +426,13 @@ fn what_happens_to_the_log_meanwhile_aborts_the_cleaning_and_harms_nothing() {
     fn delete(log: &mut Option<Log>) {
         log.take().unwrap().delete(7, NOW).unwrap();
     }
+    fn change_policy(log: &mut Option<Log>) {
+        let config = TopicConfig { cleanup_compact: false, cleanup_delete: true, ..compacted_config() };
+        log.as_mut().unwrap().set_config(Arc::new(config));
+    }
     let mut aborted = 0;
     for visit in 0..12 {
-        for meddle in [truncate as fn(&mut Option<Log>), delete] {
+        for meddle in [truncate as fn(&mut Option<Log>), delete, change_policy] {
             let log = filled();
             let before = log.left();
             let meddler = Meddler { owner: log.owner.clone(), left: Mutex::new(visit), meddle };
@@ -458,7 +462,7 @@ fn what_happens_to_the_log_meanwhile_aborts_the_cleaning_and_harms_nothing() {
             }
         }
     }
-    assert!(aborted > 8, "{aborted}");
+    assert!(aborted > 12, "{aborted}");
 }
 
 #[test]
