@@ -9,8 +9,10 @@ mod process;
 
 mod analysis;
 mod classes;
+mod faults;
 mod history;
 mod nemesis;
+mod proxy;
 mod workload;
 
 use analysis::analyze;

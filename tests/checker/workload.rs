@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
@@ -135,14 +135,14 @@ impl Run {
     }
 
     /// Reads as the group of that process, from nowhere yet.
-    fn consumer(&self, process: usize) -> Reader {
+    fn consumer(&self, process: usize) -> BaseConsumer {
         let mut config = self.config();
         config
             .set("group.id", format!("process-{process}"))
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest");
         config.set("isolation.level", "read_committed").set("enable.partition.eof", "true").set("fetch.wait.max.ms", "50");
-        config.create_with_context(Commits::default()).expect("the configuration is right")
+        config.create().expect("the configuration is right")
     }
 
     fn read_to_the_end(&self, process: usize) {
@@ -177,14 +177,14 @@ fn record(message: &impl Message) -> (Key, Offset, Value) {
     (message.partition(), message.offset(), value.expect("every value is a number"))
 }
 
-fn assign(consumer: &Reader, place: impl Fn(Key) -> Place) {
+fn assign(consumer: &BaseConsumer, place: impl Fn(Key) -> Place) {
     let mut partitions = TopicPartitionList::new();
     (0..PARTITIONS).for_each(|key| partitions.add_partition_offset(TOPIC, key, place(key)).expect("a place"));
     consumer.assign(&partitions).expect("it can be assigned");
 }
 
 /// Polls up to `most` records; nothing if none is there.
-fn poll(consumer: &Reader, most: u64) -> Vec<(Key, Offset, Value)> {
+fn poll(consumer: &BaseConsumer, most: u64) -> Vec<(Key, Offset, Value)> {
     let mut records = Vec::new();
     let mut wait = Duration::from_millis(30);
     while (records.len() as u64) < most {
@@ -199,7 +199,7 @@ fn poll(consumer: &Reader, most: u64) -> Vec<(Key, Offset, Value)> {
 }
 
 /// Asks what the process's group has committed, and records the answer.
-fn ask_committed(run: &Run, process: usize, consumer: &Reader) -> HashMap<Key, Offset> {
+fn ask_committed(run: &Run, process: usize, consumer: &BaseConsumer) -> HashMap<Key, Offset> {
     let mut partitions = TopicPartitionList::new();
     (0..PARTITIONS).for_each(|key| {
         partitions.add_partition(TOPIC, key);
@@ -221,7 +221,7 @@ fn ask_committed(run: &Run, process: usize, consumer: &Reader) -> HashMap<Key, O
 }
 
 /// Goes back to what was committed, or to the beginning.
-fn start_over(run: &Run, process: usize, consumer: &Reader) {
+fn start_over(run: &Run, process: usize, consumer: &BaseConsumer) {
     let committed = ask_committed(run, process, consumer);
     assign(consumer, |key| committed.get(&key).map_or(Place::Beginning, |offset| Place::Offset(*offset)));
     run.recorder.record(process, false, run.recorder.now(), Outcome::Ok, vec![Step::Seek]);
@@ -234,38 +234,23 @@ fn positions(positions: &HashMap<Key, Offset>) -> TopicPartitionList {
     list
 }
 
-/// What became of the last commit.
-#[derive(Clone, Default)]
-struct Commits(Arc<Mutex<Option<bool>>>);
-
-impl ClientContext for Commits {}
-
-impl ConsumerContext for Commits {
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        *self.0.lock().unwrap() = Some(result.is_ok());
-    }
-}
-
-type Reader = BaseConsumer<Commits>;
-
-/// Commits and goes on polling until there is an answer; a commit that blocks can wait for ever for a broker that it does not connect to.
-/// `false` if no answer came, and the consumer may still be at it.
-fn commit(run: &Run, process: usize, consumer: &Reader, read: &mut HashMap<Key, Offset>) -> bool {
-    *consumer.context().0.lock().unwrap() = None;
-    let invoked = run.recorder.now();
-    let steps: Vec<Step> = read.iter().map(|(key, offset)| Step::Commit { key: *key, offset: *offset }).collect();
-    let mut answer = consumer.commit(&positions(read), CommitMode::Async).err().map(|_| false);
-    let deadline = Instant::now() + Duration::from_secs(15);
-    while answer.is_none() && Instant::now() < deadline {
-        poll_and_record(run, process, consumer, 1, read);
-        answer = *consumer.context().0.lock().unwrap();
-    }
-    let outcome = if answer == Some(true) { Outcome::Ok } else { Outcome::Unknown };
+/// Commits, on a thread of its own: the call can wait for ever for a broker that it does not connect to. `false` if no answer came, and the
+/// consumer is still at it.
+fn commit(run: &Run, process: usize, consumer: &Arc<BaseConsumer>, read: &HashMap<Key, Offset>) -> bool {
+    let (invoked, places) = (run.recorder.now(), positions(read));
+    let (told, answer) = mpsc::channel();
+    std::thread::spawn({
+        let consumer = Arc::clone(consumer);
+        move || told.send(consumer.commit(&places, CommitMode::Sync).is_ok())
+    });
+    let answer = answer.recv_timeout(Duration::from_secs(15));
+    let outcome = if answer == Ok(true) { Outcome::Ok } else { Outcome::Unknown };
+    let steps = read.iter().map(|(key, offset)| Step::Commit { key: *key, offset: *offset }).collect();
     run.recorder.record(process, false, invoked, outcome, steps);
-    answer.is_some()
+    answer.is_ok()
 }
 
-fn poll_and_record(run: &Run, process: usize, consumer: &Reader, most: u64, read: &mut HashMap<Key, Offset>) {
+fn poll_and_record(run: &Run, process: usize, consumer: &BaseConsumer, most: u64, read: &mut HashMap<Key, Offset>) {
     let invoked = run.recorder.now();
     let records = poll(consumer, most);
     read.extend(records.iter().map(|(key, offset, _)| (*key, offset + 1)));
@@ -274,7 +259,7 @@ fn poll_and_record(run: &Run, process: usize, consumer: &Reader, most: u64, read
 
 fn read(run: &Run, process: usize) {
     let mut random = run.random(process);
-    let mut consumer = run.consumer(process);
+    let mut consumer = Arc::new(run.consumer(process));
     start_over(run, process, &consumer);
     let mut read: HashMap<Key, Offset> = HashMap::new();
     while !run.stopped() {
@@ -287,13 +272,13 @@ fn read(run: &Run, process: usize) {
             }
             1 => {
                 // As a process that dies and is started again.
-                consumer = run.consumer(process);
+                consumer = Arc::new(run.consumer(process));
                 read.clear();
                 start_over(run, process, &consumer);
             }
             2..8 if !read.is_empty() => {
-                if !commit(run, process, &consumer, &mut read) {
-                    consumer = run.consumer(process);
+                if !commit(run, process, &consumer, &read) {
+                    consumer = Arc::new(run.consumer(process));
                     read.clear();
                     start_over(run, process, &consumer);
                 }
@@ -428,7 +413,7 @@ fn transaction(
     run: &Run,
     process: usize,
     producer: &Transactional,
-    consumer: &Reader,
+    consumer: &BaseConsumer,
     random: &mut Random,
     values: &mut impl Iterator<Item = Value>,
 ) -> (Outcome, Left) {
@@ -442,7 +427,7 @@ fn transaction(
     let mut wanted = true;
     for _ in 0..=random.below(5) {
         if random.once_in(3) {
-            let records = poll(consumer, 1 + random.below(50));
+            let records = poll(consumer, 1 + random.below(500));
             read.extend(records.iter().map(|(key, offset, _)| (*key, offset + 1)));
             steps.push(Step::Poll(records));
         } else {
