@@ -152,6 +152,16 @@ pub(super) fn left(log: &Log) -> Vec<(Offset, String)> {
     all
 }
 
+/// A segment that reaches into the next one: what was replaced must not come back beside what replaced it.
+pub(super) fn overlap(log: &Log, disk: &SimulatedDisk) -> Option<String> {
+    let segments = log.segments();
+    segments.iter().zip(&segments[1..]).find_map(|(segment, next)| {
+        let bytes = disk.read(&segment.path()).unwrap();
+        let last = batches(&bytes[..segment.size() as usize]).last()?.unwrap().header.last_offset();
+        (last >= next.base_offset()).then(|| format!("{segment:?} reaches to {last}, into {next:?}"))
+    })
+}
+
 fn owned(left: &[(Offset, &str)]) -> Vec<(Offset, String)> {
     left.iter().map(|(offset, text)| (*offset, text.to_string())).collect()
 }
@@ -570,6 +580,7 @@ fn a_stop_at_any_change_leaves_a_log_with_every_key() {
                 files.iter().all(|name| ![".cleaned", ".swap", ".deleted"].iter().any(|suffix| name.contains(suffix))),
                 "{files:?}"
             );
+            assert_eq!(overlap(&opened, &log.bench.disk), None, "{stop_after} {crash:?} {files:?}");
             let after = left(&opened);
             assert!(after.iter().all(|record| whole.contains(record)), "{stop_after} {crash:?}: {after:?}");
             for kept in &whole[whole.len() - 3 - 3..] {

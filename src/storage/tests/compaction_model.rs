@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use super::compaction::{Owner, cleaner_config, compacted_config, left};
+use super::compaction::{Owner, cleaner_config, compacted_config, left, overlap};
 use super::*;
 use crate::base::disk::simulated::Crash;
 use crate::base::time::{Clock, ManualClock};
@@ -403,6 +403,7 @@ impl Run {
         if let Some(broken) = self.model.broken_by(&left, clean_to) {
             panic!("{broken}\nleft {left:?}\n{}", self.trace.join("\n"));
         }
+        assert_eq!(self.log(|log| overlap(log, &self.bench.disk)), None, "{}", self.trace.join("\n"));
         for producer in &self.model.known {
             let is_last = |record: &&Written| record.kind == Kind::Idempotent { producer: *producer };
             let last = self.model.records.range(self.model.deleted_to..).rev().find(|(_, record)| is_last(record));
@@ -443,7 +444,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_not_left_may_have_gone(
