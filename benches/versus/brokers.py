@@ -110,6 +110,8 @@ class Klamm(Broker):
         self.config.write_text(f"""\
 listeners = "PLAINTEXT://127.0.0.1:{self.port}"
 log.dirs = ["{self.data}"]
+# What topics of the load do not say themselves, the log of transactions above all, is as durable as Kafka's.
+log.flush.policy = "background"
 """)
 
 
