@@ -35,8 +35,8 @@ def _persistent(ask):
     while True:
         try:
             return ask()
-        except KafkaException as error:
-            if not error.args[0].retriable() or monotonic() > deadline:
+        except KafkaException:
+            if monotonic() > deadline:
                 raise
 
 
@@ -52,7 +52,7 @@ def names(bootstrap: str = BOOTSTRAP) -> set:
 
 
 def partitions(topic: str, bootstrap: str = BOOTSTRAP) -> list:
-    return sorted(admin(bootstrap).list_topics(topic, timeout=30).topics[topic].partitions)
+    return sorted(_persistent(lambda: admin(bootstrap).list_topics(topic, timeout=30)).topics[topic].partitions)
 
 
 def config(topic: str, bootstrap: str = BOOTSTRAP) -> dict:
