@@ -27,11 +27,14 @@ use crate::broker::effective::Effective;
 use crate::broker::endpoints::{Endpoints, registered_host};
 use crate::broker::groups::group_config;
 use crate::broker::lifecycle::{self, Registration};
+use crate::broker::transactions::transaction_config;
 use crate::broker::{Broker, background, publisher};
+use crate::config::def::network::NetworkConfig;
 use crate::config::listeners::Listener as ListenerAddress;
 use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
 use crate::controller::{self, ApiError, ControllerOptions, RunningController};
 use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::coordinator::transaction::coordinator::TransactionCoordinator;
 use crate::http::HttpListener;
 use crate::metadata::uuid64;
 use crate::metrics::Metrics;
@@ -40,6 +43,7 @@ use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
 use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory, sockets_of_process};
 use crate::server::listener::{self, Listener, Shared};
+use crate::storage::cleaner::LogCleaner;
 use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
 
 /// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
@@ -51,8 +55,11 @@ const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(3600);
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    #[error(transparent)]
-    Logs(#[from] OpenError),
+    #[error("{error}{}", directory_hint(error))]
+    Logs {
+        #[from]
+        error: OpenError,
+    },
     #[error("cannot listen on {address} ({listener}): {source}{}", hint(source))]
     Bind { listener: String, address: String, source: std::io::Error },
     #[error("{0}")]
@@ -78,6 +85,13 @@ fn hint(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::AddrInUse => "; another process uses that port: stop it, or choose another with --listen HOST:PORT",
         std::io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
         std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+fn directory_hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::NoDirectory(_) => "; choose a directory that this user may write to, with --data DIR",
         _ => "",
     }
 }
@@ -161,11 +175,14 @@ impl Node {
             metadata: Default::default(),
             controller: started.handle,
             replicas: ReplicaManager::new(id, logs, found, metrics),
+            cleaner: LogCleaner::new(clock.clone(), config.cleaner.clone()),
             fetch_sessions: Mutex::new(FetchSessionCache::new(
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
             )),
             producer_ids: Default::default(),
             groups: GroupCoordinator::new(group_config(&config), clock.clone()),
+            transactions: TransactionCoordinator::new(transaction_config(&config, 0), clock.clone()),
+            joined: false.into(),
         });
         let publisher = spawn_thread("metadata-publisher", {
             let broker = broker.clone();
@@ -260,6 +277,7 @@ impl Node {
             warn!(left = self.tasks.len(), "connections were still busy at the end of shutdown.timeout.ms; they are cut off");
         }
         self.broker.groups.shutdown();
+        self.broker.transactions.shutdown();
         drop(self.upkeep.stop);
         let (upkeep, broker, epoch) = (self.upkeep.thread.take(), self.broker.clone(), self.epoch);
         let closing = tokio::task::spawn_blocking(move || {
@@ -300,7 +318,7 @@ fn open_logs(
         open_files: FileCache::capacity_of_process(),
         settings: Arc::new(LogSettings {
             producer_id_expiration_ms: i64::from(config.log_upkeep.producer_id_expiration_ms).into(),
-            ..LogSettings::default()
+            transaction_verification: config.transaction.partition_verification_enable.into(),
         }),
     };
     // What a topic sets for itself follows with the metadata, before anything is appended.
@@ -313,16 +331,16 @@ fn open_logs(
 }
 
 fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
-    config.network.listeners().iter().map(|listener| bind_one(listener, config.network.socket_listen_backlog_size)).collect()
+    config.network.listeners().iter().map(|listener| bind_one(listener, &config.network)).collect()
 }
 
-fn bind_one(listener: &ListenerAddress, backlog: i32) -> Result<Listener, StartError> {
+fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Listener, StartError> {
     let host = listener.host.as_deref().unwrap_or("0.0.0.0");
     let failed =
         |source| StartError::Bind { listener: listener.name.clone(), address: format!("{host}:{}", listener.port), source };
     let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
     let address = addresses.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
-    Listener::bind(&listener.name, address, backlog).map_err(failed)
+    Listener::bind(&listener.name, address, network).map_err(failed)
 }
 
 fn serve(

@@ -96,21 +96,6 @@ fn assert_all_there(client: &mut Client, topic: &str, from: i64, to: i64) {
     assert!(found == expected, "what was acknowledged is not what is there");
 }
 
-/// Commits as a client does: the coordinator may have to be made and loaded first.
-fn commit(client: &mut Client, group: &str, topic: &str, offset: i64) -> Option<ErrorCode> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match client.commit(group, topic, offset) {
-            Some(ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator)
-                if Instant::now() < deadline =>
-            {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
 /// Waits until the broker takes the next record.
 fn write_as_soon_as_possible(client: &mut Client, topic: &str, n: i64) {
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -136,7 +121,7 @@ fn a_full_disk_refuses_producers_and_serves_everything_else() {
 
     // Reads, commits and new topics go on with what was kept for them.
     assert_all_there(&mut client, "t", 0, count);
-    assert_eq!(commit(&mut client, "group", "t", count / 2), None);
+    assert_eq!(client.commit("group", "t", count / 2), None);
     assert_eq!(client.committed("group", "t"), Ok(count / 2));
     assert_eq!(client.make_topic("while-full"), 1);
     assert_eq!(client.try_produce("other", 0, -1, batch(&[&value(0)])).err(), STORAGE);
@@ -167,7 +152,7 @@ fn a_disk_that_others_have_filled_to_the_last_byte_is_waited_for() {
     for n in 0..50 {
         assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(n)])), Ok(n));
     }
-    assert_eq!(commit(&mut client, "group", "t", 7), None);
+    assert_eq!(client.commit("group", "t", 7), None);
     let ballast = disk.fill();
     let count = write_until_refused(&mut client, "t", 50);
     assert_all_there(&mut client, "t", 0, count);
@@ -181,7 +166,7 @@ fn a_disk_that_others_have_filled_to_the_last_byte_is_waited_for() {
     let count = write_until_refused(&mut client, "t", count + 1);
     fs::remove_file(ballast).unwrap();
     write_as_soon_as_possible(&mut client, "t", count);
-    assert_eq!(commit(&mut client, "group", "t", 8), None);
+    assert_eq!(client.commit("group", "t", 8), None);
     assert_all_there(&mut client, "t", 0, count + 1);
     broker.stop();
 }
@@ -217,7 +202,7 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "not a directory").unwrap();
-    Launch::default().data(&file).refused().says(&["file", "cannot create"]);
+    Launch::default().data(&file).refused().says(&["file", "not a directory", "--data DIR"]);
     Launch::default().data(file.join("below")).refused().says(&["below"]);
 
     let running = BrokerProcess::start(&[]);
@@ -299,7 +284,7 @@ fn a_flipped_bit_harms_its_batch_and_no_other() {
     let mut client = Client::connect(broker.address());
     // The broker hands out what it has, as Kafka does; the reader's check of the CRC finds the damage.
     assert_all_there(&mut client, "t", 1, count);
-    let fetched = client.try_fetch("t", 0, 0, 1 << 20).ok().expect("the broker does not judge records it has taken");
+    let Ok(fetched) = client.try_fetch("t", 0, 0, 1 << 20) else { panic!("the broker judges records it has taken") };
     let damaged = klamm::record::batches::batches(&fetched.records).next().unwrap().unwrap();
     assert!(damaged.verify_checksum().is_err());
     assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));

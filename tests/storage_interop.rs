@@ -1,6 +1,6 @@
 //! Kafka's tools read klamm's files, klamm opens what Kafka wrote, and Kafka goes on with what klamm wrote into it.
 //!
-//! Needs Java and the jars of Apache Kafka 4.3.1: `KLAMM_KAFKA_JARS` names their directory. Without them there is nothing to compare with, and the
+//! Needs Java and the jars of Apache Kafka 4.3.1: `KAFKA_JARS` names their directory. Without them there is nothing to compare with, and the
 //! tests say so.
 
 use std::collections::BTreeMap;
@@ -28,12 +28,12 @@ const CLUSTER: &str = "AAAAAAAAAAAAAAAAAAAAAQ";
 
 /// Kafka's classes, if they are there.
 fn jars() -> Option<String> {
-    let dir = std::env::var_os("KLAMM_KAFKA_JARS").map(PathBuf::from).filter(|dir| dir.is_dir());
+    let dir = std::env::var_os("KAFKA_JARS").map(PathBuf::from).filter(|dir| dir.is_dir());
     let java = Command::new("java").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     match (dir, java) {
         (Some(dir), Ok(status)) if status.success() => Some(format!("{}/*", dir.display())),
         _ => {
-            eprintln!("skipped: set KLAMM_KAFKA_JARS to the libs of Apache Kafka 4.3.1, and have java in the path");
+            eprintln!("skipped: set KAFKA_JARS to the libs of Apache Kafka 4.3.1, and have java in the path");
             None
         }
     }
@@ -87,7 +87,7 @@ fn open(dir: &Path) -> Opened {
         boot_id: "this boot".into(),
         threads_per_dir: 2,
         open_files: 100,
-        settings: Arc::new(LogSettings { transaction_verification: false, ..LogSettings::default() }),
+        settings: Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() }),
     };
     let topic = Arc::new(TopicConfig { segment_bytes: 1 << 20, ..TopicConfig::default() });
     LogManager::open(Arc::new(RealDisk), config, &|_| topic.clone(), NOW).unwrap()

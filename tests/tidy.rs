@@ -30,12 +30,17 @@ const LAYERS: &[&str] = &[
 const PURE: &[&str] = &[
     "record",
     "metadata",
+    "storage/cleaner/candidate.rs",
+    "storage/cleaner/filter.rs",
+    "storage/cleaner/grouping.rs",
+    "storage/cleaner/offset_map.rs",
+    "storage/cleaner/throttle.rs",
+    "storage/cleaner/transactions.rs",
     "replica/fetch_session.rs",
     "replica/waiters.rs",
     "coordinator/shard.rs",
     "coordinator/timers.rs",
     "coordinator/parked.rs",
-    "coordinator/rewrite.rs",
     "coordinator/group/classic",
     "coordinator/group/commit.rs",
     "coordinator/group/delete.rs",
@@ -46,7 +51,19 @@ const PURE: &[&str] = &[
     "coordinator/group/offsets.rs",
     "coordinator/group/record.rs",
     "coordinator/group/shard.rs",
-    "coordinator/group/wire.rs",
+    "coordinator/transaction/add_partitions.rs",
+    "coordinator/transaction/config.rs",
+    "coordinator/transaction/describe.rs",
+    "coordinator/transaction/end_transaction.rs",
+    "coordinator/transaction/expiry.rs",
+    "coordinator/transaction/init_producer_id.rs",
+    "coordinator/transaction/metadata.rs",
+    "coordinator/transaction/record.rs",
+    "coordinator/transaction/request.rs",
+    "coordinator/transaction/shard.rs",
+    "coordinator/transaction/state.rs",
+    "coordinator/transaction/work.rs",
+    "coordinator/wire.rs",
     "protocol",
 ];
 
@@ -124,6 +141,30 @@ fn every_file_says_what_it_is() {
     let silent: Vec<String> =
         sources().iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| relative(path)).collect();
     assert!(silent.is_empty(), "files without a //! header:\n{}", silent.join("\n"));
+}
+
+#[test]
+fn every_key_of_the_configuration_is_read() {
+    let all = sources();
+    let (declarations, readers): (Vec<_>, Vec<_>) = all.iter().partition(|(path, _)| relative(path).starts_with("config/def/"));
+    let topic = &declarations.iter().find(|(path, _)| path.ends_with("topic.rs")).expect("topics have keys").1;
+    let word = |text: &str, word: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word);
+    let read: Vec<String> = readers.iter().map(|(_, text)| code(text)).collect();
+    let mut decorative = Vec::new();
+    // What the cleaner is told is the cleaner's to read.
+    for (path, text) in declarations.iter().filter(|(path, _)| !path.ends_with("cleaner.rs")) {
+        let keys = text.split("\n        \"").skip(1).filter_map(|declaration| declaration.split_once("\" = "));
+        for (key, rest) in keys {
+            let field =
+                rest.split("=>").nth(1).and_then(|field| field.split(':').next()).unwrap_or_else(|| panic!("{key}")).trim();
+            // A default of a key of topics is read by its name; `process.roles` has one value, which says what a node is.
+            let of_topics = topic.contains(&format!("\"{key}\""));
+            if !of_topics && key != "process.roles" && !read.iter().any(|text| word(text, field)) {
+                decorative.push(format!("{}: {key}", relative(path)));
+            }
+        }
+    }
+    assert!(decorative.is_empty(), "keys that change nothing:\n{}", decorative.join("\n"));
 }
 
 #[test]

@@ -49,7 +49,6 @@ first_errors! {
     DeleteRecordsResponse: [topics / partitions];
     InitProducerIdResponse: own;
     OffsetForLeaderEpochResponse: [topics / partitions];
-    AddPartitionsToTxnResponse: own;
     AddOffsetsToTxnResponse: own;
     EndTxnResponse: own;
     WriteTxnMarkersResponse: [markers / topics / partitions];
@@ -85,6 +84,15 @@ first_errors! {
     ConsumerGroupDescribeResponse: [groups];
     ListConfigResourcesResponse: own;
     DescribeTopicPartitionsResponse: [topics];
+}
+
+impl FirstError for AddPartitionsToTxnResponse {
+    fn first_error(&self) -> i16 {
+        let topics = self.results_by_transaction.iter().flat_map(|result| &result.topic_results);
+        let partitions = topics.chain(&self.results_by_topic_v3_and_below).flat_map(|topic| &topic.results_by_partition);
+        let parts = partitions.map(|partition| partition.partition_error_code);
+        std::iter::once(self.error_code).chain(parts).find(|code| *code != 0).unwrap_or(0)
+    }
 }
 
 impl FirstError for supplement::DescribeLogDirsResponse {

@@ -15,6 +15,7 @@ pub mod reply;
 pub mod session;
 pub mod table;
 pub mod topic;
+pub mod transaction;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::HeaderVersion;
 
 use super::session::Session;
-use super::{Handled, cluster, config, data, group, run, topic};
+use super::{Handled, cluster, config, data, group, run, topic, transaction};
 use crate::protocol::ApiRequest;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
@@ -71,8 +71,13 @@ apis! {
     CreateTopics(CreateTopicsRequest) 2..=7 => topic::create_topics;
     DeleteTopics(DeleteTopicsRequest) 1..=6 => topic::delete_topics;
     DeleteRecords(DeleteRecordsRequest) 0..=2 => data::delete_records;
-    InitProducerId(InitProducerIdRequest) 0..=5 => data::init_producer_id;
+    InitProducerId(InitProducerIdRequest) 0..=5 => transaction::init_producer_id;
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest) 2..=4 => data::offset_for_leader_epoch;
+    AddPartitionsToTxn(AddPartitionsToTxnRequest) 0..=5 => transaction::add_partitions_to_txn;
+    AddOffsetsToTxn(AddOffsetsToTxnRequest) 0..=4 => transaction::add_offsets_to_txn;
+    EndTxn(EndTxnRequest) 0..=5 => transaction::end_txn;
+    WriteTxnMarkers(WriteTxnMarkersRequest) 1..=1 => transaction::write_txn_markers;
+    TxnOffsetCommit(TxnOffsetCommitRequest) 0..=5 => transaction::txn_offset_commit;
     DescribeConfigs(DescribeConfigsRequest) 1..=4 => config::describe_configs;
     AlterConfigs(AlterConfigsRequest) 0..=2 => config::alter_configs;
     DescribeLogDirs(DescribeLogDirsRequest) 1..=5 => cluster::describe_log_dirs;
@@ -87,6 +92,8 @@ apis! {
     DescribeCluster(DescribeClusterRequest) 0..=2 => cluster::describe_cluster;
     DescribeProducers(DescribeProducersRequest) 0..=0 => data::describe_producers;
     UnregisterBroker(UnregisterBrokerRequest) 0..=0 => cluster::unregister_broker;
+    DescribeTransactions(DescribeTransactionsRequest) 0..=0 => transaction::describe_transactions;
+    ListTransactions(ListTransactionsRequest) 0..=2 => transaction::list_transactions;
     ListConfigResources(ListConfigResourcesRequest) 0..=1 => config::list_config_resources;
     DescribeTopicPartitions(DescribeTopicPartitionsRequest) 0..=0 => topic::describe_topic_partitions;
 }

@@ -1,5 +1,6 @@
 //! Words and tools of every layer; imports nothing else of klamm.
 
+pub mod crash_point;
 pub mod disk;
 pub mod ids;
 pub mod logging;

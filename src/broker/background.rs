@@ -1,4 +1,5 @@
-//! What has to be done to all logs now and then: retention, deletion, flushes that are due, checkpoints, forgotten producers.
+//! What has to be done to all logs now and then: retention, deletion, flushes that are due, checkpoints, forgotten producers; and the
+//! threads of the log cleaner.
 //!
 //! A thread of its own, because all of it waits for the disk.
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::Broker;
+use super::cleaning::CleanerThreads;
 use crate::base::time::Mono;
 
 /// How often is looked at what is due. Nothing here is due more often by default.
@@ -26,10 +28,13 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
     let mut high_watermarks = Due::at(start);
     let mut log_starts = Due::at(start);
     let mut producers = Due::at(start);
+    let mut cleaners = CleanerThreads::default();
+    cleaners.adjust(broker);
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(STEP) {
         let now = broker.clock.mono();
         let config = broker.config();
         let (upkeep, logs) = (&config.log_upkeep, &broker.replicas.logs);
+        cleaners.adjust(broker);
         logs.tick(broker.clock.wall_ms());
         let interval = if logs.wants_room() { RETENTION_INTERVAL_WITHOUT_ROOM_MS } else { i64::MAX };
         if retention.is_due(now, interval.min(upkeep.retention_check_interval_ms)) {
@@ -48,12 +53,15 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
             each_log(broker, |log| log.remove_expired_producers(broker.clock.wall_ms()));
         }
     }
+    cleaners.stop(broker);
 }
 
+/// Compacted logs are left to the cleaner, which knows at which it is.
 fn delete_old_segments(broker: &Broker) {
-    let now = broker.clock.wall_ms();
+    let (now, cleaner_runs) = (broker.clock.wall_ms(), broker.config().cleaner.enable);
     each_log(broker, |log| {
-        if let Err(error) = log.delete_old_segments(now) {
+        let is_ours = !(log.config().cleanup_compact && cleaner_runs);
+        if is_ours && let Err(error) = log.delete_old_segments(now) {
             warn!(partition = %log.partition(), %error, "retention could not delete segments");
         }
     });

@@ -3,6 +3,7 @@
 //! A node alone goes through the same states as one of many: `registered and fenced → caught up → unfenced → … → shut down`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kafka_protocol::messages::broker_registration_request::{Feature, Listener};
@@ -56,6 +57,7 @@ pub async fn join(broker: &Broker, registration: Registration) -> Result<i64, Ap
         broker.catch_up().await;
     }
     broker.catch_up().await;
+    broker.joined.store(true, Ordering::Release);
     Ok(epoch)
 }
 

@@ -3,16 +3,20 @@
 //! Nothing here decides: parts are handed to handlers, which call them.
 
 pub mod background;
+pub mod cleaning;
 pub mod effective;
 pub mod endpoints;
 pub mod groups;
 pub mod lifecycle;
+pub mod markers;
 pub mod metadata_cache;
 pub mod producer_ids;
 pub mod publisher;
 pub mod topics;
+pub mod transactions;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::Guard;
 use parking_lot::Mutex;
@@ -28,9 +32,11 @@ use crate::base::time::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::ControllerHandle;
 use crate::coordinator::group::coordinator::GroupCoordinator;
+use crate::coordinator::transaction::coordinator::TransactionCoordinator;
 use crate::metrics::Metrics;
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
+use crate::storage::cleaner::LogCleaner;
 
 pub struct Broker {
     pub id: BrokerId,
@@ -43,9 +49,13 @@ pub struct Broker {
     pub metadata: MetadataCache,
     pub controller: ControllerHandle,
     pub replicas: ReplicaManager,
+    pub cleaner: LogCleaner,
     pub fetch_sessions: Mutex<FetchSessionCache>,
     pub producer_ids: ProducerIds,
     pub groups: GroupCoordinator,
+    pub transactions: TransactionCoordinator,
+    /// Whether this broker follows all that was decided before it joined its cluster. Until then, what it does not know may exist.
+    pub joined: AtomicBool,
 }
 
 impl Broker {

@@ -12,16 +12,18 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Broker;
 use super::groups::group_config;
-use super::topics::{CONSUMER_OFFSETS, is_internal};
+use super::markers;
+use super::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, is_internal};
+use super::transactions::transaction_config;
 use crate::base::ids::TopicId;
 use crate::coordinator::group::request::DeletedTopic;
 use crate::coordinator::partition_log::PartitionLog;
-use crate::metadata::{MetadataImage, ResourceType, TopicImage};
+use crate::metadata::{MetadataImage, ResourceType, TRANSACTION_VERSION, TopicImage};
 use crate::quorum::MetadataChange;
 use crate::replica::manager::Applied;
 
 /// Applies changes until the controller ends.
-pub fn run(broker: &Broker, mut changes: UnboundedReceiver<MetadataChange>) {
+pub fn run(broker: &Arc<Broker>, mut changes: UnboundedReceiver<MetadataChange>) {
     let mut first = true;
     while let Some(change) = changes.blocking_recv() {
         publish(broker, &change);
@@ -32,15 +34,22 @@ pub fn run(broker: &Broker, mut changes: UnboundedReceiver<MetadataChange>) {
     }
 }
 
-fn publish(broker: &Broker, change: &MetadataChange) {
+fn publish(broker: &Arc<Broker>, change: &MetadataChange) {
     let MetadataChange { old, new, delta } = change;
     let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
     if configured {
         broker.effective.follow(new);
         broker.replicas.logs.set_min_free_bytes(broker.config().log_upkeep.dir_min_free_bytes.max(0) as u64);
+        broker.replicas.logs.set_threads_per_dir(broker.config().log_upkeep.num_recovery_threads_per_data_dir.max(1) as usize);
         let expiration = i64::from(broker.config().log_upkeep.producer_id_expiration_ms);
         broker.replicas.logs.settings().producer_id_expiration_ms.store(expiration, Ordering::Relaxed);
+        let verifies = broker.config().transaction.partition_verification_enable;
+        broker.replicas.logs.settings().transaction_verification.store(verifies, Ordering::Relaxed);
         broker.groups.reconfigure(group_config(&broker.config()));
+    }
+    let transaction_version = new.feature_level(TRANSACTION_VERSION);
+    if configured || transaction_version != old.feature_level(TRANSACTION_VERSION) {
+        broker.transactions.reconfigure(transaction_config(&broker.config(), transaction_version));
     }
     let mut touched: Vec<TopicId> = delta.topics.keys().copied().collect();
     if configured {
@@ -60,21 +69,27 @@ fn publish(broker: &Broker, change: &MetadataChange) {
 }
 
 /// Follows one topic; gives it back if it was deleted.
-fn follow_topic(broker: &Broker, old: &MetadataImage, new: &MetadataImage, id: TopicId) -> Option<DeletedTopic> {
+fn follow_topic(broker: &Arc<Broker>, old: &MetadataImage, new: &MetadataImage, id: TopicId) -> Option<DeletedTopic> {
     let now = broker.clock.wall_ms();
     if let Some(topic) = new.topic_by_id(id) {
         count_isr_changes(broker, old, topic);
         let config = broker.effective.topic(new, &topic.name);
         let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, now);
-        if &*topic.name == CONSUMER_OFFSETS {
-            follow_offsets_topic(broker, topic, applied);
+        match &*topic.name {
+            CONSUMER_OFFSETS => follow_offsets_topic(broker, topic, applied),
+            TRANSACTION_STATE => follow_transaction_topic(broker, topic, applied),
+            _ => {}
         }
         return None;
     }
     let gone = old.topic_by_id(id)?;
     broker.replicas.delete(id, now);
-    if &*gone.name == CONSUMER_OFFSETS {
-        (0..gone.partitions.len() as i32).for_each(|partition| broker.groups.on_resigned(partition, None));
+    for partition in 0..gone.partitions.len() as i32 {
+        match &*gone.name {
+            CONSUMER_OFFSETS => broker.groups.on_resigned(partition, None),
+            TRANSACTION_STATE => broker.transactions.on_resigned(partition, None),
+            _ => break,
+        }
     }
     Some(DeletedTopic { name: StrBytes::from_string(gone.name.to_string()), id })
 }
@@ -97,6 +112,20 @@ fn follow_offsets_topic(broker: &Broker, topic: &TopicImage, applied: Applied) {
     for (number, leader_epoch) in applied.elected {
         if let Some(partition) = broker.replicas.partition(&topic.name, number) {
             broker.groups.on_elected(number, leader_epoch, Arc::new(PartitionLog(partition)));
+        }
+    }
+}
+
+/// Likewise those of the transaction coordinator, each with a task that does its work.
+fn follow_transaction_topic(broker: &Arc<Broker>, topic: &TopicImage, applied: Applied) {
+    broker.transactions.set_partitions(topic.partitions.len() as i32);
+    for partition in applied.resigned {
+        broker.transactions.on_resigned(partition, topic.partition(partition).map(|p| p.leader_epoch));
+    }
+    for (number, leader_epoch) in applied.elected {
+        let Some(partition) = broker.replicas.partition(&topic.name, number) else { continue };
+        if let Some(shard) = broker.transactions.on_elected(number, leader_epoch, Arc::new(PartitionLog(partition))) {
+            tokio::spawn(markers::run(broker.clone(), shard));
         }
     }
 }

@@ -10,9 +10,10 @@ use super::Broker;
 use crate::base::ErrorCode;
 
 pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+pub const TRANSACTION_STATE: &str = "__transaction_state";
 
 /// Topics that only coordinators write to (`Topic.INTERNAL_TOPICS`).
-const INTERNAL: &[&str] = &[CONSUMER_OFFSETS, "__transaction_state", "__share_group_state"];
+const INTERNAL: &[&str] = &[CONSUMER_OFFSETS, TRANSACTION_STATE, "__share_group_state"];
 
 /// How long the broker waits for a topic it asked for, in milliseconds, as the request has it.
 const TIMEOUT_MS: i32 = 30_000;
@@ -50,25 +51,39 @@ impl Broker {
 
     fn missing_topic(&self, name: &str) -> CreatableTopic {
         let topic = CreatableTopic::default().with_name(TopicName(StrBytes::from_string(name.to_owned())));
-        if name != CONSUMER_OFFSETS {
-            return topic.with_num_partitions(-1).with_replication_factor(-1);
-        }
         let config = self.config();
-        let group = &config.group;
+        let (partitions, replicas, configs) = match name {
+            CONSUMER_OFFSETS => {
+                let group = &config.group;
+                let configs = vec![
+                    ("compression.type", "producer".to_owned()),
+                    ("segment.bytes", group.offsets_topic_segment_bytes.to_string()),
+                ];
+                (group.offsets_topic_num_partitions, group.offsets_topic_replication_factor, configs)
+            }
+            // `TransactionStateManager.transactionTopicConfigs`: no setting of the broker may weaken these.
+            TRANSACTION_STATE => {
+                let transaction = &config.transaction;
+                let configs = vec![
+                    ("compression.type", "uncompressed".to_owned()),
+                    ("segment.bytes", transaction.state_log_segment_bytes.to_string()),
+                    ("min.insync.replicas", transaction.state_log_min_isr.to_string()),
+                    ("unclean.leader.election.enable", "false".to_owned()),
+                ];
+                (transaction.state_log_num_partitions, transaction.state_log_replication_factor, configs)
+            }
+            _ => return topic.with_num_partitions(-1).with_replication_factor(-1),
+        };
         let brokers = self.metadata.image().brokers().values().filter(|b| !b.fenced).count() as i16;
-        let set = |name: &'static str, value: String| {
+        let set = |(name, value): (&'static str, String)| {
             CreatableTopicConfig::default()
                 .with_name(StrBytes::from_static_str(name))
                 .with_value(Some(StrBytes::from_string(value)))
         };
-        let configs = vec![
-            set("cleanup.policy", "compact".into()),
-            set("compression.type", "producer".into()),
-            set("segment.bytes", group.offsets_topic_segment_bytes.to_string()),
-        ];
+        let configs = std::iter::once(("cleanup.policy", "compact".to_owned())).chain(configs);
         topic
-            .with_num_partitions(group.offsets_topic_num_partitions)
-            .with_replication_factor(group.offsets_topic_replication_factor.min(brokers).max(1))
-            .with_configs(configs)
+            .with_num_partitions(partitions)
+            .with_replication_factor(replicas.min(brokers).max(1))
+            .with_configs(configs.map(set).collect())
     }
 }

@@ -8,6 +8,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use crate::config::def::BROKER;
 use crate::config::listeners::{Listener, PROTOCOLS};
 use crate::config::{Inputs, foreign, load, render};
@@ -21,7 +23,7 @@ pub struct Imported {
 }
 
 /// What became of a key that has no counterpart, or not the same one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     pub key: String,
     pub value: String,

@@ -12,6 +12,12 @@ use crate::client::cluster::Topics;
 use crate::client::metadata::Topic;
 use crate::client::{Address, Client, ClientError, ClientOptions};
 
+/// The broker that is asked where none is named.
+pub const DEFAULT_BROKER: &str = "127.0.0.1:9092";
+
+/// The variable that names another one.
+pub const BOOTSTRAP_SERVER: &str = "KLAMM_BOOTSTRAP_SERVER";
+
 /// Longest time a broker may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,9 +30,9 @@ pub struct Connect {
         short,
         global = true,
         value_name = "HOST:PORT",
-        env = "KLAMM_BOOTSTRAP_SERVER",
+        env = BOOTSTRAP_SERVER,
         hide_env_values = true,
-        default_value = "127.0.0.1:9092",
+        default_value = DEFAULT_BROKER,
         value_delimiter = ','
     )]
     pub bootstrap_server: Vec<Address>,

@@ -4,6 +4,7 @@ mod base64;
 pub mod bench;
 mod bounds;
 mod cluster;
+mod completion;
 mod config;
 pub mod config_import;
 mod connect;
@@ -11,25 +12,41 @@ mod consume;
 mod dump;
 mod error;
 mod group;
+mod man;
 mod nearest;
 mod outcome;
 mod output;
 mod partitions;
 mod produce;
 mod record_json;
+#[cfg(test)]
+mod reference;
 mod runtime;
 pub mod serve;
 mod settings;
 mod topic;
+mod version;
 mod when;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Everything but serve and dump speaks Kafka's protocol, so it works with any Kafka. The broker is 127.0.0.1:9092 unless
+--bootstrap-server or the variable KLAMM_BOOTSTRAP_SERVER names another; --output json makes output for programs.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 done in part, 130 interrupted.
+
+Examples:
+  klamm serve                                       # a broker on 127.0.0.1:9092, data in ./klamm-data
+  klamm topic create greetings
+  echo hello | klamm produce greetings
+  klamm consume greetings --from-beginning --exit-at-end";
 
 /// A standalone distributed log broker that every Kafka client can use.
 #[derive(Parser)]
-#[command(name = "klamm", version, arg_required_else_help = true, max_term_width = 120)]
+#[command(name = "klamm", version, arg_required_else_help = true, max_term_width = 120, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,6 +71,12 @@ enum Command {
     Dump(dump::DumpArgs),
     /// Measure a broker, or several in alternation, with load made on the wire
     Bench(bench::BenchArgs),
+    /// Print the script by which a shell completes klamm's commands
+    Completion(completion::CompletionArgs),
+    /// Write the manual pages to a directory
+    Man(man::ManArgs),
+    /// Print which klamm this is
+    Version(version::VersionArgs),
 }
 
 /// Runs the command line of this process; errors go to stderr as one line that says what happened, to what.
@@ -69,6 +92,9 @@ pub fn run() -> ExitCode {
         Command::Cluster(args) => cluster::run(args),
         Command::Dump(args) => dump::run(args),
         Command::Bench(args) => bench::run(args).map_err(error::CliError::from),
+        Command::Completion(args) => completion::run(args, Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
+        Command::Version(args) => version::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::error::{CliError, Result};
-use super::output::{self, Format, plural};
+use super::output::{self, Format};
 use crate::client::{ClientError, kafka_name};
 
 /// One thing, and what became of it.
@@ -56,7 +56,7 @@ pub fn conclude<T: Serialize>(
         _ => {
             errors.into_iter().for_each(|error| output::report(&error.into()));
             if failed == all {
-                Err(CliError::failed(format!("all {} failed", plural(all as i64, noun))))
+                Err(CliError::failed(format!("all {all} {noun} failed")))
             } else {
                 Err(CliError::Partly { failed, all, what: noun })
             }

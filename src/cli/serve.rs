@@ -1,5 +1,6 @@
 //! `klamm serve`: runs a node until it is told to stop.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,19 +9,22 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
+use super::connect;
 use crate::base::logging::{LogFormat, Logging};
 use crate::base::supervisor;
+use crate::config::listeners::Listener;
 use crate::config::{Inputs, Settings, load, render};
 use crate::node::Node;
 
 const EXAMPLES: &str = "Examples:
-  klamm serve                                         a broker on 127.0.0.1:9092, data in ./klamm-data
+  klamm serve                                     # on 127.0.0.1:9092, data in ./klamm-data
   klamm serve --listen 0.0.0.0:9092 --data /var/lib/klamm
   klamm serve --config klamm.toml --set num.partitions=6
-  klamm serve --config klamm.toml --check             what would be in force, and where each value comes from
+  klamm serve --config klamm.toml --check         # what would be in force, and from where
 
-Every configuration key can be given in the file, as an environment variable (log.retention.hours is
-KLAMM_LOG_RETENTION_HOURS), or with --set; what comes later in this list wins. --listen and --data win over all.";
+Every configuration key can be given in the file, as an environment variable (log.retention.hours
+is KLAMM_LOG_RETENTION_HOURS), or with --set; what comes later in this list wins. --listen and
+--data win over all. 'klamm config keys' lists the keys.";
 
 /// Runs a broker
 #[derive(Args)]
@@ -30,7 +34,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "KLAMM_CONFIG")]
     config: Option<PathBuf>,
     /// Address to listen on; 0.0.0.0 is every interface. Short for the key `listeners`
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     listen: Option<String>,
     /// Directory of the data. Short for the key `log.dirs`
     #[arg(long, value_name = "DIR")]
@@ -47,6 +51,14 @@ pub struct ServeArgs {
     /// How it is logged: human, or json, an object a line
     #[arg(long, value_name = "FORMAT", env = "KLAMM_LOG_FORMAT", default_value = "human")]
     log_format: LogFormat,
+}
+
+/// An address to listen on.
+fn address(text: &str) -> Result<String, String> {
+    match Listener::parse(&format!("PLAINTEXT://{text}")) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected HOST:PORT, such as 127.0.0.1:9092, or 0.0.0.0:9092 for every interface".into()),
+    }
 }
 
 pub fn run(args: ServeArgs) -> ExitCode {
@@ -149,11 +161,18 @@ fn greet(node: &Node) {
         println!("Metrics and health: http://{address}/");
     }
     let Some((_, address)) = node.listening().first() else { return };
-    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    let address = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => *address,
+    };
+    let program = std::env::args().next().unwrap_or_else(|| "klamm".into());
+    let at = if address.to_string() == connect::DEFAULT_BROKER { String::new() } else { format!(" -b {address}") };
     println!(
-        "Any Kafka client can connect with bootstrap.servers={host}:{port}. To try it in another terminal:\n  \
-         echo hello | kcat -b {host}:{port} -t greetings -P && kcat -b {host}:{port} -t greetings -C -e\n\
-         Ctrl-C stops it.",
-        port = address.port()
+        "Any Kafka client can connect with bootstrap.servers={address}. To try it in another terminal:\n  \
+         {program} topic create greetings{at}\n  \
+         echo hello | {program} produce greetings{at}\n  \
+         {program} consume greetings --from-beginning --exit-at-end{at}\n\
+         Ctrl-C stops it."
     );
 }

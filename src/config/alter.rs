@@ -10,7 +10,6 @@ use std::collections::HashSet;
 use super::broker::BrokerConfig;
 use super::check::elements_of;
 use super::foreign;
-use super::group::GroupConfig;
 use super::key::{Key, Type, Update};
 use super::resource::{Refused, Resource};
 use super::settings::{Overrides, Settings};
@@ -193,10 +192,7 @@ fn judge(resource: Resource, settings: &Settings, current: &Overrides, changes: 
             Some(message) => Err(Refused::config(message)),
             None => Ok(()),
         },
-        Resource::Group => match GroupConfig::declared(settings, &result).conflict(&BrokerConfig::of(settings)) {
-            Some(message) => Err(Refused::config(message)),
-            None => Ok(()),
-        },
+        Resource::Group => Ok(()),
         Resource::Broker | Resource::BrokerDefault => {
             let before = BrokerConfig::of(settings).conflicts();
             let after = BrokerConfig::of(&settings.with_layer(resource, &result)).conflicts();

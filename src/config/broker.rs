@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::def::BROKER;
 use super::def::cleaner::CleanerConfig;
-use super::def::consumer_group::ConsumerGroupConfig;
 use super::def::group::GroupCoordinatorConfig;
 use super::def::log::{LogDefaults, LogUpkeepConfig};
 use super::def::network::NetworkConfig;
 use super::def::node::NodeConfig;
 use super::def::replication::ReplicationConfig;
+use super::def::transaction::TransactionCoordinatorConfig;
 use super::listeners::{self, AdvertisedListener, Listener};
 use super::settings::Settings;
 
@@ -25,7 +25,7 @@ pub struct BrokerConfig {
     pub cleaner: CleanerConfig,
     pub replication: ReplicationConfig,
     pub group: GroupCoordinatorConfig,
-    pub consumer_group: ConsumerGroupConfig,
+    pub transaction: TransactionCoordinatorConfig,
 }
 
 /// Two values that cannot stand together.
@@ -52,7 +52,7 @@ impl BrokerConfig {
             cleaner: CleanerConfig::read(text),
             replication: ReplicationConfig::read(text),
             group: GroupCoordinatorConfig::read(text),
-            consumer_group: ConsumerGroupConfig::read(text),
+            transaction: TransactionCoordinatorConfig::read(text),
         }
     }
 
@@ -64,7 +64,7 @@ impl BrokerConfig {
                 found.push(Conflict { key, with, message: format!("{key} must {relation} {with}{why}") });
             }
         };
-        let BrokerConfig { log, cleaner, replication, group, consumer_group: consumer, .. } = self;
+        let BrokerConfig { log, cleaner, replication, group, .. } = self;
         rule(
             log.cleaner_min_compaction_lag_ms <= log.cleaner_max_compaction_lag_ms,
             "log.cleaner.min.compaction.lag.ms",
@@ -91,41 +91,6 @@ impl BrokerConfig {
             "group.min.session.timeout.ms",
             "not be more than",
             "group.max.session.timeout.ms",
-            "",
-        );
-        rule(
-            consumer.session_timeout_ms >= consumer.min_session_timeout_ms,
-            "group.consumer.session.timeout.ms",
-            "not be less than",
-            "group.consumer.min.session.timeout.ms",
-            "",
-        );
-        rule(
-            consumer.session_timeout_ms <= consumer.max_session_timeout_ms,
-            "group.consumer.session.timeout.ms",
-            "not be more than",
-            "group.consumer.max.session.timeout.ms",
-            "",
-        );
-        rule(
-            consumer.heartbeat_interval_ms >= consumer.min_heartbeat_interval_ms,
-            "group.consumer.heartbeat.interval.ms",
-            "not be less than",
-            "group.consumer.min.heartbeat.interval.ms",
-            "",
-        );
-        rule(
-            consumer.heartbeat_interval_ms <= consumer.max_heartbeat_interval_ms,
-            "group.consumer.heartbeat.interval.ms",
-            "not be more than",
-            "group.consumer.max.heartbeat.interval.ms",
-            "",
-        );
-        rule(
-            consumer.heartbeat_interval_ms < consumer.session_timeout_ms,
-            "group.consumer.heartbeat.interval.ms",
-            "be less than",
-            "group.consumer.session.timeout.ms",
             "",
         );
         found
@@ -221,9 +186,5 @@ mod tests {
         assert_eq!(keys(|c| c.log.cleaner_min_compaction_lag_ms = i64::MAX), [] as [&str; 0]);
         assert_eq!(keys(|c| c.replication.broker_session_timeout_ms = 2000), ["broker.heartbeat.interval.ms"]);
         assert_eq!(keys(|c| c.group.group_max_session_timeout_ms = 10), ["group.min.session.timeout.ms"]);
-        assert_eq!(
-            keys(|c| c.consumer_group.session_timeout_ms = 10),
-            ["group.consumer.session.timeout.ms", "group.consumer.heartbeat.interval.ms"]
-        );
     }
 }

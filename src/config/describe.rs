@@ -172,12 +172,6 @@ mod tests {
             (Resource::BrokerDefault, &[], "log.retention.hours", "absent"),
             (Resource::Topic, &[], "max.message.bytes", "1048588 5: message.max.bytes=1048588@5"),
             (Resource::Topic, &[], "remote.storage.enable", "false 5: "),
-            (
-                Resource::Group,
-                &[("consumer.session.timeout.ms", "50000")],
-                "consumer.session.timeout.ms",
-                "50000 8: consumer.session.timeout.ms=50000@8, group.consumer.session.timeout.ms=45000@5",
-            ),
         ] {
             assert_eq!(told(resource, &s, set, name), expected, "{resource:?} {name}");
         }

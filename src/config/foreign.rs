@@ -7,8 +7,7 @@ const PLUGIN: &str = "klamm loads no Java classes";
 const TIERED: &str = "klamm keeps records on local disks only, there is no tiered storage";
 const SHARE: &str = "klamm has no share groups yet";
 const STREAMS: &str = "klamm has no streams groups yet";
-const ASSIGNMENT: &str = "klamm assigns the partitions of a group at once";
-const TRANSACTIONS: &str = "klamm has no transactions yet";
+const CONSUMER: &str = "klamm has no consumer groups of the newer protocol (KIP-848) yet";
 const QUORUM: &str = "a node of klamm is its own controller, and the quorum keeps its own times";
 const METADATA_LOG: &str = "klamm keeps its metadata in log.dirs and trims it by itself";
 const ZOOKEEPER: &str = "there is no ZooKeeper; metadata lives in klamm itself";
@@ -28,7 +27,7 @@ const DELEGATION: &str = "klamm has no delegation tokens yet";
 /// Names, or beginnings of names where they end in a dot. The first that fits counts.
 #[rustfmt::skip]
 pub(super) const ABSENT: &[(&str, &str)] = &[
-    ("add.partitions.to.txn.", TRANSACTIONS),
+    ("add.partitions.to.txn.retry.backoff.ms", "klamm waits for the end of a transaction without polling"),
     ("advertised.host.name", DROPPED),
     ("advertised.port", DROPPED),
     ("alter.config.policy.class.name", POLICY),
@@ -45,6 +44,10 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("connection.failed.authentication.delay.ms", SASL),
     ("connections.max.reauth.ms", SASL),
     ("control.plane.listener.name", DROPPED),
+    ("consumer.assignment.interval.ms", CONSUMER),
+    ("consumer.heartbeat.interval.ms", CONSUMER),
+    ("consumer.session.timeout.ms", CONSUMER),
+    ("controlled.shutdown.enable", FETCHER),
     ("controlled.shutdown.max.retries", DROPPED),
     ("controlled.shutdown.retry.backoff.ms", DROPPED),
     ("controller.listener.names", ONE_LISTENER),
@@ -59,11 +62,7 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("fetch.purgatory.purge.interval.requests", PURGATORY),
     ("follower.fetch.last.tiered.offset.enable", TIERED),
     ("follower.replication.throttled.rate", THROTTLE),
-    ("group.consumer.assignment.interval.ms", ASSIGNMENT),
-    ("group.consumer.assignors", CHOICE),
-    ("group.consumer.max.assignment.interval.ms", ASSIGNMENT),
-    ("group.consumer.migration.policy", CHOICE),
-    ("group.consumer.min.assignment.interval.ms", ASSIGNMENT),
+    ("group.consumer.", CONSUMER),
     ("group.coordinator.append.linger.ms", "klamm writes what waits together, without waiting for more"),
     ("group.coordinator.background.threads", THREADS),
     ("group.coordinator.cached.buffer.max.bytes", BUFFER),
@@ -79,7 +78,6 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("leader.imbalance.", FETCHER),
     ("leader.replication.throttled.rate", THROTTLE),
     ("listener.name.", "klamm has no keys for one listener yet"),
-    ("log.cleaner.enable", "the log cleaner always runs"),
     ("log.cleaner.io.buffer.load.factor", CHOICE),
     ("log.cleaner.io.buffer.size", BUFFER),
     ("log.dir.failure.timeout.ms", CHOICE),
@@ -101,6 +99,7 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("num.replica.alter.log.dirs.threads", FETCHER),
     ("num.replica.fetchers", FETCHER),
     ("offsets.load.buffer.size", BUFFER),
+    ("offsets.topic.compression.codec", "klamm writes the few bytes of a committed offset as they are"),
     ("offsets.topic.retention.minutes", "it is called offsets.retention.minutes"),
     ("password.encoder.", ZOOKEEPER),
     ("port", DROPPED),
@@ -117,6 +116,7 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("remote.log.storage.", TIERED),
     ("replica.alter.log.dirs.io.max.bytes.per.second", THROTTLE),
     ("replica.fetch.", FETCHER),
+    ("replica.lag.time.max.ms", FETCHER),
     ("replica.selector.class", FETCHER),
     ("replica.socket.", FETCHER),
     ("replication.quota.", THROTTLE),
@@ -130,9 +130,8 @@ pub(super) const ABSENT: &[(&str, &str)] = &[
     ("ssl.", TLS),
     ("streams.", STREAMS),
     ("telemetry.", "klamm does not collect the metrics of clients"),
-    ("transaction.", TRANSACTIONS),
-    ("transactional.", TRANSACTIONS),
-    ("consumer.assignment.interval.ms", ASSIGNMENT),
+    ("transaction.state.log.load.buffer.size", BUFFER),
+    ("transaction.two.phase.commit.enable", "klamm takes no part in two-phase commits of others"),
     ("zookeeper.", ZOOKEEPER),
 ];
 

@@ -12,7 +12,6 @@ pub mod describe;
 mod docs;
 mod file;
 pub mod foreign;
-pub mod group;
 pub mod key;
 pub mod listeners;
 pub mod load;
@@ -27,7 +26,6 @@ mod units;
 mod value;
 
 pub use broker::BrokerConfig;
-pub use group::GroupConfig;
 pub use load::{Inputs, load};
 pub use resource::{Refused, Resource};
 pub use settings::{Overrides, Settings};

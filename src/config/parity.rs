@@ -21,7 +21,9 @@ pub(super) const DIFFERENCES: &[(&str, &str)] = &[
     ("socket.receive.buffer.bytes", "Kafka fixes 100 KiB; here the kernel adapts the buffer unless a size is set."),
     ("queued.max.request.bytes", "−1 is no bound in Kafka and a quarter of the memory here."),
     ("offsets.topic.replication.factor", "Where there are fewer brokers Kafka refuses to create the topic; here it gets as many replicas as there are brokers."),
+    ("add.partitions.to.txn.retry.backoff.max.ms", "Kafka tries again every `add.partitions.to.txn.retry.backoff.ms` in this time; klamm goes on as soon as the transaction before has ended. Explicit AddPartitionsToTxn and AddOffsetsToTxn wait likewise, instead of being refused at once."),
     ("log.flush.policy", "Only klamm has it: whether records reach the disk before they are acknowledged."),
+    ("transaction.state.log.replication.factor", "Where there are fewer brokers Kafka refuses to create the topic; here it gets as many replicas as there are brokers."),
     ("flush", "Only klamm has it: whether records reach the disk before they are acknowledged."),
     ("log.dir.min.free.bytes", "Only klamm has it; Kafka fills the disk to its end, and then takes the directory offline."),
     ("http.listener", "Only klamm has it."),
@@ -31,7 +33,13 @@ pub(super) const DIFFERENCES: &[(&str, &str)] = &[
 ];
 
 /// Differences that the recorded facts do not show.
-const OF_MEANING: &[&str] = &["queued.max.request.bytes", "offsets.topic.replication.factor", "retention.ms"];
+const OF_MEANING: &[&str] = &[
+    "queued.max.request.bytes",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "add.partitions.to.txn.retry.backoff.max.ms",
+    "retention.ms",
+];
 
 struct Recorded {
     value_type: String,

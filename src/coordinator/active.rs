@@ -20,11 +20,11 @@ use crate::record::compression::Codec;
 use crate::record::control::EndTransactionMarker;
 
 use super::loader::Loaded;
-use super::log::CoordinatorLog;
+use super::log::{Authority, CoordinatorLog};
 use super::mailbox::Reply;
 use super::parked::ParkedReplies;
-use super::rewrite::{LiveState, Rewriter};
-use super::shard::{At, Effects, Position, Producer, RequestId, Shard, Write};
+use super::shard::{At, Effects, EndOfTransaction, Position, Producer, RequestId, Shard, Write};
+use crate::storage::producer_state::VerificationGuard;
 
 /// Timers that are handled before something else gets its turn.
 const TIMERS_AT_ONCE: usize = 128;
@@ -64,10 +64,9 @@ pub(super) struct Active<S: Shard, L> {
     /// Answers that belong behind the open batch.
     decided: Vec<Answered<S::Response>>,
     parked: ParkedReplies<Answered<S::Response>>,
-    rewriter: Rewriter,
 }
 
-impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
+impl<S: Shard, L: CoordinatorLog> Active<S, L> {
     pub fn new(place: Place<L>, shard: S, loaded: Loaded) -> Self {
         Self {
             place,
@@ -78,7 +77,6 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
             open: BatchBuilder::new(Codec::None),
             decided: Vec::new(),
             parked: ParkedReplies::default(),
-            rewriter: Rewriter::new(loaded.bytes),
         }
     }
 
@@ -92,7 +90,7 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
 
     /// The log end whose commit is waited for.
     pub fn awaits(&self) -> Option<Offset> {
-        self.parked.next_end().or(self.rewriter.awaits())
+        self.parked.next_end()
     }
 
     pub fn next_deadline(&self) -> Option<Mono> {
@@ -161,16 +159,16 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
                 }
                 self.keep(effects.replies.into_iter().map(|(id, response)| (id, Ok(response))));
             }
-            Write::Transactional { producer, records } => {
+            Write::Transactional { producer, records, guard } => {
                 self.flush()?;
-                let appended = self.append_transactional(at, producer, records)?;
+                let appended = self.append_transactional(at, producer, records, guard)?;
                 self.keep(effects.replies.into_iter().map(|(id, response)| (id, appended.map(|()| response))));
                 self.flush()?;
             }
-            Write::Marker { producer, coordinator_epoch, result } => {
+            Write::Marker(EndOfTransaction { producer, coordinator_epoch, transaction_version, result }) => {
                 self.flush()?;
                 let batch = EndTransactionMarker { result, coordinator_epoch }.batch(at.wall_ms, producer.id, producer.epoch);
-                let appended = refused(self.append(batch, 1))?;
+                let appended = refused(self.append(batch, 1, Authority::Marker { transaction_version }))?;
                 if appended.is_ok() {
                     self.shard.replay_end_transaction(producer.id, result);
                 }
@@ -186,6 +184,7 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
         at: &At,
         producer: Producer,
         records: Vec<S::Record>,
+        guard: Option<VerificationGuard>,
     ) -> Result<Result<(), ErrorCode>, ErrorCode> {
         if records.is_empty() {
             return Ok(Ok(()));
@@ -198,7 +197,7 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
             let (key, value) = S::encode(record);
             batch.push_plain(at.wall_ms, Some(&key), value.as_deref());
         }
-        let appended = refused(self.append(batch.build(), records.len()))?;
+        let appended = refused(self.append(batch.build(), records.len(), Authority::Records { guard }))?;
         if let Ok(first) = appended {
             for (offset, record) in (first..).zip(records) {
                 self.shard.replay(Position { offset, transaction: Some(producer.id) }, record);
@@ -208,17 +207,15 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
     }
 
     /// Appends a built batch and returns the offset of its first record.
-    fn append(&mut self, batch: Bytes, records: usize) -> Result<Offset, ErrorCode> {
+    fn append(&mut self, batch: Bytes, records: usize, authority: Authority) -> Result<Offset, ErrorCode> {
         let first = self.next_offset;
         let expected = first + records as Offset;
-        let size = batch.len();
-        let end = self.place.log.append_batch(batch, self.place.leader_epoch, self.place.clock.wall_ms())?;
+        let end = self.place.log.append_batch(batch, authority, self.place.leader_epoch, self.place.clock.wall_ms())?;
         if end != expected {
             tracing::error!(partition = %self.place.log.topic_partition(), expected, end, "the coordinator is out of step with its log");
             return Err(ErrorCode::NotCoordinator);
         }
         self.next_offset = end;
-        self.rewriter.on_append(size);
         Ok(first)
     }
 
@@ -228,7 +225,7 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
         }
         let batch = std::mem::replace(&mut self.open, BatchBuilder::new(Codec::None));
         let records = batch.len();
-        self.append(batch.build(), records).map(drop)
+        self.append(batch.build(), records, Authority::Records { guard: None }).map(drop)
     }
 
     /// Appends the open batch and parks the answers decided so far behind the log end.
@@ -248,29 +245,6 @@ impl<S: LiveState, L: CoordinatorLog> Active<S, L> {
         for (reply, answer) in self.parked.release(committed) {
             let _ = reply.send(answer);
         }
-        if let Some(offset) = self.rewriter.deletion_due(committed)
-            && let Err(error) = self.place.log.delete_records_before(offset)
-        {
-            tracing::warn!(partition = %self.place.log.topic_partition(), offset, ?error, "what was rewritten stays in the log for now");
-        }
-        Ok(())
-    }
-
-    /// See [`super::rewrite`].
-    pub fn rewrite_if_due(&mut self) -> Result<(), ErrorCode> {
-        if !self.rewriter.is_check_due() {
-            return Ok(());
-        }
-        let live = self.shard.live();
-        let live_bytes = live.records.iter().map(|record| record_size(&S::encode(record)) as u64).sum();
-        if !self.rewriter.decide(live_bytes) {
-            return Ok(());
-        }
-        let start = self.next_offset;
-        let at = self.at();
-        self.take(&at, Effects { write: Write::Records(live.records), replies: Vec::new() })?;
-        self.flush()?;
-        self.rewriter.on_rewritten(start, self.next_offset, live.keep_from, live_bytes);
         Ok(())
     }
 

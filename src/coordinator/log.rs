@@ -12,6 +12,16 @@ use bytes::Bytes;
 
 use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
+use crate::storage::producer_state::VerificationGuard;
+
+/// By what right a batch of a transaction is appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Records; `guard` proves that their transaction includes the partition, if they have one that is not open there yet.
+    Records { guard: Option<VerificationGuard> },
+    /// The end of a transaction, decided under this level of `transaction.version`.
+    Marker { transaction_version: i16 },
+}
 
 pub trait CoordinatorLog: Send + Sync + 'static {
     fn topic_partition(&self) -> &TopicPartition;
@@ -24,7 +34,13 @@ pub trait CoordinatorLog: Send + Sync + 'static {
     /// Errors: `NotLeaderOrFollower`; `NotEnoughReplicas`, `KafkaStorageError`, `MessageTooLarge` as for a producer; `InvalidProducerEpoch`
     /// and its like for a batch of a transaction. Nothing was appended, or what was is unknown: either way the state machine has to be
     /// rebuilt from the log.
-    fn append_batch(&self, batch: Bytes, leader_epoch: LeaderEpoch, now: TimestampMs) -> Result<Offset, ErrorCode>;
+    fn append_batch(
+        &self,
+        batch: Bytes,
+        authority: Authority,
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Offset, ErrorCode>;
 
     /// Everything below this is committed: the high watermark.
     fn committed(&self, leader_epoch: LeaderEpoch) -> Result<Offset, ErrorCode>;
@@ -43,7 +59,4 @@ pub trait CoordinatorLog: Send + Sync + 'static {
     /// Whole batches from the one that contains `from` up to the log end (not the high watermark), at least one and otherwise no more
     /// than `max_bytes`; empty at the log end. Blocks on the disk.
     fn read_log(&self, from: Offset, max_bytes: usize) -> Result<Bytes, ErrorCode>;
-
-    /// Gives up everything before `offset`, as DeleteRecords does; `offset ≤ high_watermark`.
-    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode>;
 }

@@ -13,7 +13,7 @@ use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
 use crate::record::batch::BatchHeader;
 
-use super::log::CoordinatorLog;
+use super::log::{Authority, CoordinatorLog};
 
 pub struct MemoryLog {
     topic_partition: TopicPartition,
@@ -125,7 +125,13 @@ impl CoordinatorLog for MemoryLog {
         self.max_batch_bytes
     }
 
-    fn append_batch(&self, batch: Bytes, leader_epoch: LeaderEpoch, _now: TimestampMs) -> Result<Offset, ErrorCode> {
+    fn append_batch(
+        &self,
+        batch: Bytes,
+        _authority: Authority,
+        leader_epoch: LeaderEpoch,
+        _now: TimestampMs,
+    ) -> Result<Offset, ErrorCode> {
         let mut state = self.state.lock();
         if leader_epoch != state.leader_epoch {
             return Err(ErrorCode::NotLeaderOrFollower);
@@ -182,13 +188,5 @@ impl CoordinatorLog for MemoryLog {
         let state = self.state.lock();
         let next = |batch: &&Bytes| BatchHeader::parse(batch).expect("logs hold batches").next_offset() > from;
         Ok(state.batches.iter().find(next).cloned().unwrap_or_default())
-    }
-
-    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode> {
-        let mut state = self.state.lock();
-        state.start = state.start.max(offset);
-        let start = state.start;
-        state.batches.retain(|batch| BatchHeader::parse(batch).expect("logs hold batches").next_offset() > start);
-        Ok(())
     }
 }

@@ -19,10 +19,12 @@ pub mod loader;
 pub mod mailbox;
 pub mod parked;
 pub mod partition_log;
-pub mod rewrite;
 mod active;
 pub mod runtime;
+pub mod shards;
+mod wire;
 pub mod group;
+pub mod transaction;
 
 #[cfg(test)]
 pub mod memory_log;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::log::CoordinatorLog;
+use super::log::{Authority, CoordinatorLog};
 use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, Offset, TimestampMs, TopicPartition};
 use crate::replica::partition::{Acks, Partition};
@@ -31,8 +31,18 @@ impl CoordinatorLog for PartitionLog {
         self.with_log(|log| log.config().max_message_bytes.max(0) as usize).unwrap_or(usize::MAX)
     }
 
-    fn append_batch(&self, batch: Bytes, leader_epoch: LeaderEpoch, now: TimestampMs) -> Result<Offset, ErrorCode> {
-        self.0.append_built(&batch, leader_epoch, now)
+    fn append_batch(
+        &self,
+        batch: Bytes,
+        authority: Authority,
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Offset, ErrorCode> {
+        let (transaction_version, guard) = match authority {
+            Authority::Records { guard } => (0, guard),
+            Authority::Marker { transaction_version } => (transaction_version, None),
+        };
+        self.0.append_built(&batch, transaction_version, guard, leader_epoch, now)
     }
 
     fn committed(&self, leader_epoch: LeaderEpoch) -> Result<Offset, ErrorCode> {
@@ -70,11 +80,6 @@ impl CoordinatorLog for PartitionLog {
         let mut plan = plan.map_err(|e| e.code())?;
         plan.load().map_err(|e| e.code())?;
         Ok(plan.finish().map_err(|e| e.code())?.records)
-    }
-
-    fn delete_records_before(&self, offset: Offset) -> Result<(), ErrorCode> {
-        self.with_log(|log| log.maybe_increment_log_start_offset(offset))?.map_err(|e| e.code())?;
-        Ok(())
     }
 }
 

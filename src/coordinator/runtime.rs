@@ -26,7 +26,6 @@ pub use super::active::Place;
 use super::loader::{self, Loaded};
 use super::log::CoordinatorLog;
 use super::mailbox::{self, Envelope, Inbox, Mailbox};
-use super::rewrite::LiveState;
 use super::shard::Shard;
 
 /// Requests decided before the batch is appended.
@@ -35,7 +34,7 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Starts the task that runs a shard at a place, until `stop` is called.
-pub fn spawn<S: LiveState, L: CoordinatorLog>(
+pub fn spawn<S: Shard, L: CoordinatorLog>(
     place: Place<L>,
     new_shard: impl Fn() -> S + Send + 'static,
     stop: CancellationToken,
@@ -59,7 +58,7 @@ struct Runtime<S: Shard, L> {
     inbox: Inbox<S>,
 }
 
-impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
+impl<S: Shard, L: CoordinatorLog> Runtime<S, L> {
     async fn run(mut self, new_shard: impl Fn() -> S) {
         let mut retry = RETRY_MIN;
         loop {
@@ -197,7 +196,6 @@ impl<S: LiveState, L: CoordinatorLog> Runtime<S, L> {
                         active.decide(&at, request, Some(reply))?;
                     }
                     active.flush()?;
-                    active.rewrite_if_due()?;
                 }
             }
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::base::ids::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 use crate::base::time::Mono;
+use crate::storage::producer_state::VerificationGuard;
 
 /// Names a request between its arrival and its answer; unique within the life of one runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +27,7 @@ pub struct At {
 }
 
 /// The producer on whose behalf a transactional write is made (KIP-98).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Producer {
     pub id: ProducerId,
     pub epoch: ProducerEpoch,
@@ -34,6 +35,17 @@ pub struct Producer {
 
 /// How a transaction ended.
 pub use crate::record::control::TransactionResult;
+
+/// The end of a producer's transaction, as its marker says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndOfTransaction {
+    pub producer: Producer,
+    /// Of the transaction coordinator that decided it, which fences older ones.
+    pub coordinator_epoch: i32,
+    /// Level of `transaction.version` under which it was decided: from 2 on, `producer.epoch` is larger than that of the records (KIP-890).
+    pub transaction_version: i16,
+    pub result: TransactionResult,
+}
 
 /// What a decision appends to the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,9 +55,10 @@ pub enum Write<R> {
     Records(Vec<R>),
     /// Records of a transaction, in a batch of their own. The log may refuse the producer, so the decision must not have changed
     /// anything: these records are replayed only once they are appended, and a refusal is simply the answer.
-    Transactional { producer: Producer, records: Vec<R> },
+    /// `guard` proves that the transaction includes this partition, unless it has records here already.
+    Transactional { producer: Producer, records: Vec<R>, guard: Option<VerificationGuard> },
     /// The end of a transaction. Changes nothing until it is appended, either.
-    Marker { producer: Producer, coordinator_epoch: i32, result: TransactionResult },
+    Marker(EndOfTransaction),
 }
 
 impl<R> Default for Write<R> {

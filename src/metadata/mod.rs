@@ -26,7 +26,7 @@ pub use batch::{Applied, RecordBatch};
 pub use broker::{BrokerRegistration, DIRECTORY_LOST, DIRECTORY_MIGRATING, DIRECTORY_UNASSIGNED, Endpoint, VersionRange};
 pub use configs::{ConfigMap, ConfigResource, ConfigsImage, ResourceType};
 pub use delta::{MetadataDelta, TopicDelta};
-pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION};
+pub use features::{ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, TRANSACTION_VERSION};
 pub use image::{ClusterInfo, MetadataImage};
 pub use partition::{Directories, PartitionChange, PartitionRegistration, Replicas};
 pub use record::MetadataRecord;

@@ -11,7 +11,7 @@
 //! Names are Kafka's JMX names as the rules of the Prometheus JMX exporter print them, `klamm_…` where Kafka has none. A counter is
 //! declared without the `_total` that its samples carry.
 
-use super::{connections, controller, groups, log, logging, partitions, process, replication, requests, topics};
+use super::{cleaner, connections, controller, groups, log, logging, partitions, process, replication, requests, topics};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -48,6 +48,7 @@ pub static AREAS: &[&Area] = &[
     &topics::AREA,
     &connections::AREA,
     &log::AREA,
+    &cleaner::AREA,
     &partitions::AREA,
     &replication::AREA,
     &controller::AREA,

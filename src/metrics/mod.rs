@@ -5,6 +5,7 @@
 //!
 //! Every metric is declared once, in the file of its part (see `def`); `docs/metrics.md` is made from the declarations.
 
+pub mod cleaner;
 pub mod connections;
 pub mod controller;
 pub mod def;

@@ -9,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::ids::NO_LEADER;
+use crate::base::ids::{NO_LEADER, TopicPartition};
 use crate::base::logging::EventCounts;
 use crate::base::time::Clock;
 use crate::broker::Broker;
 use crate::http::{App, Check, Readiness};
 use crate::metadata::MetadataImage;
+use crate::metrics::cleaner::CleanerGauges;
 use crate::metrics::controller::{BrokerState, ClusterGauges, QuorumGauges};
 use crate::metrics::log::LogDirectoryGauges;
 use crate::metrics::partitions::PartitionGauges;
@@ -22,6 +23,7 @@ use crate::metrics::replication::FetchSessionGauges;
 use crate::metrics::{Exporter, Metrics, Samples};
 use crate::replica::partition::Partition;
 use crate::server::limits::RequestMemory;
+use crate::storage::cleaner::CleanerStats;
 
 /// The parts of a running node that are looked at.
 pub(super) struct Observed {
@@ -78,6 +80,7 @@ impl Observed {
             FetchSessionGauges { sessions: sessions.len(), partitions: sessions.partitions(), evictions: sessions.evictions() }
         });
         self.collect_partitions(out);
+        self.collect_cleaner(out);
         let mut groups = runtime.block_on(broker.groups.gauges());
         for offsets in groups.iter_mut().flat_map(|group| &mut group.topics) {
             let topic = broker.replicas.topic(&offsets.topic);
@@ -105,6 +108,29 @@ impl Observed {
             space: directory.disk().space(directory.path()).ok(),
             flushes: directory.flushes(),
         }));
+    }
+
+    fn collect_cleaner(&self, out: &mut Samples) {
+        let (state, logs) = (self.broker.cleaner.state(), &self.broker.replicas.logs);
+        let homes = logs.logs();
+        let home = |partition: &TopicPartition| homes.iter().find(|log| log.partition() == partition);
+        let uncleanable =
+            state.uncleanable.iter().filter_map(|(partition, bytes)| Some((home(partition)?.directory().path(), *bytes)));
+        let longest = |value: fn(&CleanerStats) -> f64| state.last.iter().map(value).fold(0.0, f64::max);
+        out.cleaner(&CleanerGauges {
+            max_dirty_ratio: state.max_dirty_ratio,
+            since_last_run_ms: state.since_last_run_ms,
+            max_compaction_delay_ms: state.max_compaction_delay_ms,
+            last_bytes_read: state.last.iter().map(|last| last.bytes_read).sum(),
+            last_bytes_written: state.last.iter().map(|last| last.bytes_written).sum(),
+            max_clean_time_secs: longest(|last| last.elapsed_secs),
+            max_buffer_utilization: longest(|last| last.buffer_utilization),
+            dead_threads: state.dead_threads,
+            bytes_read: state.bytes_read,
+            bytes_written: state.bytes_written,
+            directories: logs.directories().map(|directory| directory.path()).collect(),
+            uncleanable: uncleanable.collect(),
+        });
     }
 
     fn state(&self, image: &MetadataImage) -> BrokerState {

@@ -8,6 +8,7 @@ pub mod compression;
 pub mod owned;
 pub mod builder;
 pub mod control;
+pub mod retain;
 pub mod validate;
 
 #[cfg(test)]

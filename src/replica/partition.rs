@@ -21,8 +21,9 @@ use crate::metrics::TopicMetrics;
 use crate::metrics::partitions::{LeaderGauges, PartitionGauges};
 use crate::record::validate::Validated;
 pub use crate::storage::TimestampAndOffset as Found;
+use crate::storage::cleaner::LogOwner;
 use crate::storage::leader_epochs::EpochEnd;
-use crate::storage::producer_state::{AppendOrigin, ProducerStateEntry};
+use crate::storage::producer_state::{AppendOrigin, FirstOfTransaction, ProducerStateEntry, VerificationGuard};
 use crate::storage::transaction_index::AbortedTxn;
 use crate::storage::{AppendError, Log, LogError, LogManager, ReadError, ReadPlan};
 
@@ -278,8 +279,28 @@ impl Partition {
         self.state.lock().log.as_mut().map(work)
     }
 
-    /// Appends a producer's batch. What it gives says whether the acknowledgement has to wait.
-    pub fn append_as_leader(&self, batch: &Validated, acks: Acks, now: TimestampMs) -> Result<Appended, ErrorCode> {
+    /// A batch of a transaction wants to be appended. `None` if it may be; otherwise the transaction coordinator has to be asked first, and
+    /// what this gives presented with the batch.
+    pub fn start_verification(
+        &self,
+        batch: &FirstOfTransaction,
+        now: TimestampMs,
+    ) -> Result<Option<VerificationGuard>, ErrorCode> {
+        let mut state = self.state.lock();
+        state.role.leadership()?;
+        let log = state.log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
+        log.start_verification(batch, now).map_err(|error| error.code())
+    }
+
+    /// Appends a producer's batch; `guard` as [`Partition::start_verification`] gave it. What this gives says whether the acknowledgement has
+    /// to wait.
+    pub fn append_as_leader(
+        &self,
+        batch: &Validated,
+        guard: Option<VerificationGuard>,
+        acks: Acks,
+        now: TimestampMs,
+    ) -> Result<Appended, ErrorCode> {
         let mut state = self.state.lock();
         let leadership = state.role.leadership()?;
         if acks == Acks::All && leadership.is_under_min_isr(state.min_insync_replicas()) {
@@ -287,7 +308,7 @@ impl Partition {
         }
         let leader_epoch = leadership.leader_epoch;
         let log = state.log.as_mut().ok_or(ErrorCode::NotLeaderOrFollower)?;
-        let appended = log.append_as_leader(batch, leader_epoch, AppendOrigin::Client, None, now);
+        let appended = log.append_as_leader(batch, leader_epoch, AppendOrigin::Client, guard, now);
         let appended = appended.map_err(|e| self.refused(e))?;
         let commits_at = appended.last_offset + 1;
         let flush_on_ack = log.flush_on_ack();
@@ -316,7 +337,16 @@ impl Partition {
     }
 
     /// Appends a batch that a coordinator of this broker has built, as the leader of `leader_epoch`; the log end after it.
-    pub fn append_built(&self, batch: &Bytes, leader_epoch: LeaderEpoch, now: TimestampMs) -> Result<Offset, ErrorCode> {
+    ///
+    /// `transaction_version` is that of a marker; `guard` lets records of a transaction in.
+    pub fn append_built(
+        &self,
+        batch: &Bytes,
+        transaction_version: i16,
+        guard: Option<VerificationGuard>,
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Offset, ErrorCode> {
         let mut state = self.state.lock();
         let leadership = state.role.leadership()?;
         if leadership.leader_epoch != leader_epoch {
@@ -329,8 +359,8 @@ impl Partition {
         if batch.len() > log.config().max_message_bytes.max(0) as usize {
             return Err(ErrorCode::MessageTooLarge);
         }
-        let origin = AppendOrigin::Coordinator { transaction_version: 0 };
-        let appended = log.append_built(batch, leader_epoch, origin, None, now).map_err(|e| self.refused(e))?;
+        let origin = AppendOrigin::Coordinator { transaction_version };
+        let appended = log.append_built(batch, leader_epoch, origin, guard, now).map_err(|e| self.refused(e))?;
         let signals = state.advance();
         raise(state, signals);
         Ok(appended.last_offset + 1)
@@ -517,6 +547,12 @@ impl Partition {
         let mut producers: Vec<_> = log.producers().producers().map(|(id, entry)| (id, entry.clone())).collect();
         producers.sort_unstable_by_key(|(id, _)| *id);
         Ok(producers)
+    }
+}
+
+impl LogOwner for Partition {
+    fn visit_log(&self, visit: &mut dyn FnMut(&mut Log)) -> bool {
+        self.with_log(visit).is_some()
     }
 }
 

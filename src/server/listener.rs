@@ -15,6 +15,7 @@ use super::connection::{Closed, Connection};
 use super::limits::{Bounds, ConnectionLimits, RequestMemory};
 use crate::api::session::Session;
 use crate::broker::Broker;
+use crate::config::def::network::NetworkConfig;
 use crate::metrics::{Ended, ListenerMetrics};
 
 /// How long the acceptor rests when the system has no descriptor or memory for another connection.
@@ -56,16 +57,24 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address`; `backlog` is `socket.listen.backlog.size`.
-    pub fn bind(name: &str, address: SocketAddr, backlog: i32) -> io::Result<Self> {
+    /// Binds `address` with the buffers and the backlog that are configured.
+    pub fn bind(name: &str, address: SocketAddr, config: &NetworkConfig) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if address.is_ipv6() && address.ip().is_unspecified() {
             socket.set_only_v6(false)?;
         }
         socket.set_nonblocking(true)?;
+        // Connections inherit them. Receive buffers bound the window that TCP may agree on, so they are set before anybody connects.
+        let buffer = |bytes: i32| usize::try_from(bytes).ok();
+        if let Some(bytes) = buffer(config.socket_send_buffer_bytes) {
+            socket.set_send_buffer_size(bytes)?;
+        }
+        if let Some(bytes) = buffer(config.socket_receive_buffer_bytes) {
+            socket.set_recv_buffer_size(bytes)?;
+        }
         socket.bind(&address.into())?;
-        socket.listen(backlog)?;
+        socket.listen(config.socket_listen_backlog_size)?;
         Ok(Self { name: name.into(), socket: TcpListener::from_std(socket.into())? })
     }
 
@@ -154,5 +163,37 @@ impl Listener {
             metrics.closed(why);
             drop(admission);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::BrokerConfig;
+
+    /// Buffers of a connection, receiving and sending, as the kernel has them.
+    async fn buffers(change: impl FnOnce(&mut NetworkConfig)) -> (usize, usize) {
+        let mut config = BrokerConfig::default().network;
+        change(&mut config);
+        let listener = Listener::bind("PLAINTEXT", (Ipv4Addr::LOCALHOST, 0).into(), &config).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.socket.accept().await.unwrap();
+        drop(client);
+        let accepted = SockRef::from(&accepted);
+        (accepted.recv_buffer_size().unwrap(), accepted.send_buffer_size().unwrap())
+    }
+
+    #[tokio::test]
+    async fn connections_have_the_buffers_that_are_configured() {
+        let (received, sent) = buffers(|config| {
+            (config.socket_receive_buffer_bytes, config.socket_send_buffer_bytes) = (16 << 10, 24 << 10);
+        })
+        .await;
+        // Linux doubles what is asked for, to have room for its own bookkeeping.
+        assert_eq!((received, sent), (32 << 10, 48 << 10));
+        let chosen = buffers(|_| ()).await;
+        assert!(chosen.0 > received && chosen.1 > sent, "the kernel's choice: {chosen:?}");
     }
 }

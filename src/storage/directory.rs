@@ -105,6 +105,41 @@ impl LogDirectory {
         offsets::write(&**self.disk(), &self.path.join(name), &checkpoints[name])
     }
 
+    /// What a checkpoint claims of a log.
+    pub(super) fn checkpointed(&self, name: &str, log: &TopicPartition) -> Option<Offset> {
+        self.checkpoints.lock().get(name)?.get(log).copied()
+    }
+
+    /// Has a checkpoint claim `offset` of a log from the next [`Self::write_noted`] on. What it claimed before.
+    pub(super) fn note_checkpoint(&self, name: &'static str, log: &TopicPartition, offset: Offset) -> Option<Offset> {
+        self.checkpoints.lock().entry(name).or_default().insert(log.clone(), offset)
+    }
+
+    /// Takes back what was noted, unless it was lowered since.
+    pub(super) fn take_back(&self, name: &str, log: &TopicPartition, noted: Offset, before: Option<Offset>) {
+        let mut checkpoints = self.checkpoints.lock();
+        let Some(offsets) = checkpoints.get_mut(name).filter(|offsets| offsets.get(log) == Some(&noted)) else { return };
+        match before {
+            Some(before) => drop(offsets.insert(log.clone(), before)),
+            None => drop(offsets.remove(log)),
+        }
+    }
+
+    /// Writes a checkpoint as it was noted.
+    pub(super) fn write_noted(&self, name: &'static str) -> Result<(), FileError> {
+        let mut checkpoints = self.checkpoints.lock();
+        offsets::write(&**self.disk(), &self.path.join(name), checkpoints.entry(name).or_default())
+    }
+
+    /// Has a checkpoint say nothing of a log any more.
+    pub(super) fn forget_checkpoint(&self, name: &'static str, log: &TopicPartition) -> Result<(), FileError> {
+        let mut checkpoints = self.checkpoints.lock();
+        match checkpoints.get_mut(name).map(|offsets| offsets.remove(log)) {
+            Some(Some(_)) => offsets::write(&**self.disk(), &self.path.join(name), &checkpoints[name]),
+            _ => Ok(()),
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -31,6 +31,7 @@ pub mod checkpoint;
 pub mod leader_epochs;
 pub mod producer_state;
 pub mod transaction_index;
+pub mod cleaner;
 mod directory;
 mod error;
 mod file_cache;

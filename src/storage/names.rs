@@ -28,6 +28,9 @@ impl FileKind {
     pub const ALL: [FileKind; 5] =
         [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex, FileKind::ProducerSnapshot];
 
+    /// Those without the snapshot, in the order in which they are renamed.
+    pub const OF_SEGMENT: [FileKind; 4] = [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex];
+
     pub fn extension(self) -> &'static str {
         match self {
             FileKind::Log => "log",
@@ -49,6 +52,8 @@ pub enum FileState {
 }
 
 impl FileState {
+    pub const ALL: [FileState; 4] = [FileState::Live, FileState::Deleted, FileState::Cleaned, FileState::Swap];
+
     pub fn suffix(self) -> &'static str {
         match self {
             FileState::Live => "",
@@ -148,7 +153,7 @@ mod tests {
     #[test]
     fn names_of_segment_files_are_kafkas_and_are_read_back() {
         for kind in FileKind::ALL {
-            for state in [FileState::Live, FileState::Deleted, FileState::Cleaned, FileState::Swap] {
+            for state in FileState::ALL {
                 let file = SegmentFile { base_offset: 42, kind, state };
                 assert_eq!(SegmentFile::parse(&file.name()), Some(file));
             }

@@ -155,6 +155,11 @@ impl LogShared {
         }
     }
 
+    /// How often the log was truncated: whoever works on what he saw before, works on what may be gone.
+    pub(super) fn truncations(&self) -> u64 {
+        self.sync.lock().truncations
+    }
+
     /// Lowers what is durable, because the log now ends at `end`.
     pub(super) fn truncated_to(&self, end: Offset) {
         let mut sync = self.sync.lock();

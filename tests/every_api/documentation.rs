@@ -63,6 +63,18 @@ const NOTES: &[(&str, &str)] = &[
         "DescribeTopicPartitions",
         "An empty topic name is INVALID_TOPIC_EXCEPTION for that name; Kafka answers UNKNOWN_SERVER_ERROR for all.",
     ),
+    (
+        "AddPartitionsToTxn",
+        "A transaction that follows one whose markers are still being written waits for them, up to `add.partitions.to.txn.retry.backoff.max.ms`, before it is CONCURRENT_TRANSACTIONS; Kafka refuses explicit requests at once. Likewise AddOffsetsToTxn.",
+    ),
+    (
+        "EndTxn",
+        "A commit that comes after the coordinator has aborted the transaction is PRODUCER_FENCED, as since KAFKA-20785; Kafka 4.3.1 answers INVALID_TXN_STATE.",
+    ),
+    (
+        "WriteTxnMarkers",
+        "Version 2, which tells the level of `transaction.version` with each marker (KIP-1228), is not served yet.",
+    ),
     ("DescribeQuorum", "The voters' endpoints are left empty: the quorum is reached through the listeners of the brokers."),
 ];
 
@@ -77,18 +89,6 @@ const ABSENT: &[(&[&str], &str)] = &[
         "klamm has no delegation tokens yet",
     ),
     (&["DescribeAcls", "CreateAcls", "DeleteAcls"], "klamm has no authorizer yet"),
-    (
-        &[
-            "AddPartitionsToTxn",
-            "AddOffsetsToTxn",
-            "EndTxn",
-            "WriteTxnMarkers",
-            "TxnOffsetCommit",
-            "DescribeTransactions",
-            "ListTransactions",
-        ],
-        "klamm has no transactions yet",
-    ),
     (&["DescribeClientQuotas", "AlterClientQuotas"], "klamm has no quotas yet"),
     (&["AlterReplicaLogDirs"], "klamm does not move replicas between directories yet"),
     (&["AlterPartitionReassignments"], "klamm does not replicate between nodes yet"),
@@ -126,7 +126,6 @@ const ABSENT_FEATURES: &[(&str, &str)] = &[
     ("kraft.version", "the quorum of klamm keeps its voters in its own log"),
     ("share.version", "comes with share groups (KIP-932)"),
     ("streams.version", "comes with streams groups (KIP-1071)"),
-    ("transaction.version", "comes with transactions (KIP-890)"),
 ];
 
 /// Name, lowest and highest version; by key.

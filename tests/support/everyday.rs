@@ -1,5 +1,7 @@
 //! What clients do all day, in one call each: find a topic, write to it, read from it, commit offsets.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -19,7 +21,7 @@ use klamm::record::builder::BatchBuilder;
 use klamm::record::compression::Codec;
 use klamm::record::records::records;
 
-use super::Client;
+use super::{Client, DEADLINE};
 
 pub fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -153,8 +155,22 @@ impl Client {
         }
     }
 
-    /// Commits an offset of partition 0 for a group without members.
+    /// Commits an offset of partition 0 for a group without members, as a client does: the coordinator may have to be made and loaded first.
     pub fn commit(&mut self, group: &str, topic: &str, offset: i64) -> Option<ErrorCode> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.try_commit(group, topic, offset) {
+                Some(ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator)
+                    if Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn try_commit(&mut self, group: &str, topic: &str, offset: i64) -> Option<ErrorCode> {
         let coordinator = FindCoordinatorRequest::default().with_key(text(group));
         let found = self.call(3, &coordinator);
         if found.error_code != 0 {

@@ -90,6 +90,10 @@ impl Launch {
         for setting in &self.settings {
             command.args(["--set", setting]);
         }
+        // Variables that begin so are configuration to a broker; a test has only its own.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"KLAMM_")) {
+            command.env_remove(name);
+        }
         command.env("RUST_BACKTRACE", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));

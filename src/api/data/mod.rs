@@ -3,10 +3,10 @@
 pub mod delete_records;
 pub mod describe_producers;
 pub mod fetch;
-pub mod init_producer_id;
 pub mod list_offsets;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+mod verification;
 
 use super::session::Session;
 use crate::base::ids::{BrokerId, NO_LEADER};

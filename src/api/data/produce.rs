@@ -3,6 +3,7 @@
 //! v5 log start offset · v7 zstd · v8 record errors (KIP-467) · v9 flexible · v10 leader hints (KIP-951) · v13 topic ids (KIP-516).
 //! v0–2 are advertised so that old librdkafka turns compression on (KAFKA-18659), but their message formats are gone since Kafka 4.
 //!
+//! Records of a transaction are verified first ([`verification`](super::verification)); nothing else of the connection is looked at meanwhile.
 //! The walk: validate outside of any lock → append under the partition's lock → answer at once (acks=1), never (acks=0), or once every
 //! append is committed (acks=all). What is appended is decided before the connection's next request is looked at.
 
@@ -15,6 +16,7 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
 
+use super::verification::{self, Place, Proofs};
 use crate::api::reply::Reply;
 use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;
@@ -23,6 +25,7 @@ use crate::record::validate::{self, Refusal};
 use crate::replica::acknowledgement::{AcknowledgementWait, Unacknowledged};
 use crate::replica::manager::HostedTopic;
 use crate::replica::partition::{Acks, Appended};
+use crate::storage::producer_state::VerificationGuard;
 
 /// Kafka's own admin client may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -34,7 +37,28 @@ pub fn handle(cx: &Context, request: ProduceRequest) -> Reply<ProduceResponse> {
         -1 => Acks::All,
         _ => return Reply::Now(refuse_all(request, ErrorCode::InvalidRequiredAcks)),
     };
-    let mut walk = Walk { cx, acks, now: cx.broker().clock.wall_ms(), waiting: Vec::new(), failed: false };
+    match verification::needed(cx, &request) {
+        Ok(None) => append(cx, request, acks, &Proofs::new()),
+        Ok(Some(_)) if acks == Acks::None => Reply::Close("a transaction cannot be produced with acks=0"),
+        Ok(Some(unverified)) => {
+            let (session, header) = (cx.session.clone(), cx.header.clone());
+            Reply::alone(async move {
+                let proofs = unverified.ask(&session.broker).await;
+                match append(&Context { session: &session, header: &header }, request, acks, &proofs) {
+                    Reply::Now(response) => response,
+                    Reply::Later(waiting) | Reply::Alone(waiting) => waiting.await,
+                    Reply::Silent | Reply::Close(_) => unreachable!("only acks=0 ends so"),
+                }
+            })
+        }
+        Err(code) => Reply::Now(refuse_all(request, code)),
+    }
+}
+
+fn append(cx: &Context, request: ProduceRequest, acks: Acks, proofs: &Proofs) -> Reply<ProduceResponse> {
+    let is_transactional = request.transactional_id.is_some();
+    let now = cx.broker().clock.wall_ms();
+    let mut walk = Walk { cx, acks, is_transactional, proofs, now, waiting: Vec::new(), failed: false };
     let topics = request.topic_data.into_iter().enumerate().map(|(place, topic)| walk.append_topic(place, topic)).collect();
     let Walk { waiting, failed, .. } = walk;
     let mut response = ProduceResponse::default().with_responses(topics);
@@ -62,12 +86,12 @@ pub fn handle(cx: &Context, request: ProduceRequest) -> Reply<ProduceResponse> {
     })
 }
 
-/// Where in the response a partition stands: topic and partition, by position.
-type Place = (usize, usize);
-
 struct Walk<'a> {
     cx: &'a Context<'a>,
     acks: Acks,
+    /// Whether the request names a transactional id.
+    is_transactional: bool,
+    proofs: &'a Proofs,
     now: TimestampMs,
     /// Appends whose answer depends on more than this broker's memory.
     waiting: Vec<(Place, Unacknowledged)>,
@@ -111,6 +135,14 @@ impl Walk<'_> {
         appended.map(|(appended, _)| appended)
     }
 
+    /// The proof that a batch belongs to its transaction; `None` if its transaction is open in its partition already.
+    fn proof(&self, place: Place) -> Result<Option<VerificationGuard>, ErrorCode> {
+        if !self.is_transactional {
+            return Err(ErrorCode::TransactionalIdAuthorizationFailed);
+        }
+        self.proofs.get(&place).copied().transpose()
+    }
+
     /// The append and how many records it has.
     fn append_to(
         &mut self,
@@ -128,7 +160,8 @@ impl Walk<'_> {
             return Err(Refusal::of(ErrorCode::InvalidTopicException));
         }
         let batch = validate::validate(data.records.as_ref(), &topic.config(), self.cx.version(), self.now)?;
-        let appended = partition.append_as_leader(&batch, self.acks, self.now).map_err(Refusal::of)?;
+        let guard = if batch.header().is_transactional() { self.proof(place).map_err(Refusal::of)? } else { None };
+        let appended = partition.append_as_leader(&batch, guard, self.acks, self.now).map_err(Refusal::of)?;
         if let Some(offset) = appended.commits_at {
             let leader_epoch = appended.leader_epoch;
             self.waiting.push((place, Unacknowledged { partition, acks: self.acks, leader_epoch, offset }));

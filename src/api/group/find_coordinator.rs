@@ -1,7 +1,7 @@
-//! FindCoordinator: v0–6. The broker that coordinates a group.
+//! FindCoordinator: v0–6. The broker that coordinates a group or a transactional id.
 //!
-//! v1 key type · v3 flexible · v4 several keys (KIP-699) · v6 share coordinators (KIP-932). Only groups have coordinators here; other key
-//! types are refused. The offsets topic is created when the first coordinator is asked for, and the answer waits for it.
+//! v1 key type · v3 flexible · v4 several keys (KIP-699) · v6 share coordinators (KIP-932), which are refused: share groups are not there yet.
+//! The topic of a coordinator is created when the first one is asked for, and the answer waits for it.
 
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -12,30 +12,39 @@ use crate::api::session::{Context, Session};
 use crate::base::ErrorCode;
 use crate::base::ids::NO_LEADER;
 use crate::broker::endpoints::Reachable;
-use crate::broker::topics::CONSUMER_OFFSETS;
+use crate::broker::topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 
 const KEYS_SINCE: i16 = 4;
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// The topic that holds what coordinators of a type know.
+fn topic_of(key_type: i8) -> Option<&'static str> {
+    match key_type {
+        GROUP => Some(CONSUMER_OFFSETS),
+        TRANSACTION => Some(TRANSACTION_STATE),
+        _ => None,
+    }
+}
 
 pub fn handle(cx: &Context, request: FindCoordinatorRequest) -> Reply<FindCoordinatorResponse> {
     let version = cx.version();
     let keys = if version >= KEYS_SINCE { request.coordinator_keys } else { vec![request.key] };
     let key_type = request.key_type;
-    let exists = cx.broker().metadata.image().topic(CONSUMER_OFFSETS).is_some();
-    if exists || key_type != GROUP || keys.is_empty() {
-        return Reply::Now(answer(cx.session, version, key_type, keys));
-    }
+    let topic = topic_of(key_type);
+    let missing = topic.filter(|topic| !keys.is_empty() && cx.broker().metadata.image().topic(topic).is_none());
+    let Some(topic) = missing else { return Reply::Now(answer(cx.session, version, key_type, keys)) };
     let session = cx.session.clone();
     Reply::alone(async move {
-        session.broker.create_missing_topics(vec![CONSUMER_OFFSETS.into()]).await;
+        session.broker.create_missing_topics(vec![topic.into()]).await;
         answer(&session, version, key_type, keys)
     })
 }
 
 fn answer(session: &Session, version: i16, key_type: i8, keys: Vec<StrBytes>) -> FindCoordinatorResponse {
-    let found = |key: &str| match key_type {
-        GROUP => coordinator(session, key).ok_or(ErrorCode::CoordinatorNotAvailable),
-        _ => Err(ErrorCode::InvalidRequest),
+    let found = |key: &str| match topic_of(key_type) {
+        Some(topic) => coordinator(session, topic, key).ok_or(ErrorCode::CoordinatorNotAvailable),
+        None => Err(ErrorCode::InvalidRequest),
     };
     if version < KEYS_SINCE {
         let found = found(&keys[0]);
@@ -64,10 +73,14 @@ fn answer(session: &Session, version: i16, key_type: i8, keys: Vec<StrBytes>) ->
     FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
 }
 
-fn coordinator(session: &Session, group: &str) -> Option<Reachable> {
+fn coordinator(session: &Session, topic: &str, key: &str) -> Option<Reachable> {
     let broker = &session.broker;
     let image = broker.metadata.image();
-    let partition = image.topic(CONSUMER_OFFSETS)?.partition(broker.groups.partition_for(group))?;
+    let number = match topic {
+        TRANSACTION_STATE => broker.transactions.partition_for(key),
+        _ => broker.groups.partition_for(key),
+    };
+    let partition = image.topic(topic)?.partition(number)?;
     broker.endpoints.of(&image, partition.leader, &session.listener, session.local)
 }
 

@@ -7,14 +7,15 @@ use clap::{Args, ValueEnum};
 
 use super::error::{BenchError, Result};
 use super::process::Process;
+use crate::cli::connect::{BOOTSTRAP_SERVER, DEFAULT_BROKER};
 
 #[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Broker to measure
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092")]
+    #[arg(long, short, value_name = "HOST:PORT", env = BOOTSTRAP_SERVER, hide_env_values = true, default_value = DEFAULT_BROKER)]
     pub bootstrap_server: Address,
-    /// Measure these brokers in turn, round by round, and print ratios to the first
-    #[arg(long, value_name = "[NAME=]HOST:PORT", num_args = 2.., conflicts_with_all = ["bootstrap_server", "pid"])]
+    /// Measure these brokers instead, in turn, round by round, and print ratios to the first
+    #[arg(long, value_name = "[NAME=]HOST:PORT", num_args = 2.., conflicts_with = "pid")]
     pub compare: Vec<Address>,
     /// Process whose CPU and memory count; by default the one of this machine that listens on the broker's port
     #[arg(long)]

@@ -15,6 +15,10 @@ use super::output::Format;
 use super::runtime;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  klamm cluster info
+  klamm cluster brokers --bootstrap-server broker.example:9092
+  klamm cluster log-dirs --output json")]
 pub struct ClusterArgs {
     #[command(subcommand)]
     command: ClusterCommand,

@@ -17,7 +17,7 @@ use crate::config::def::Scope;
   klamm config alter --topic orders --add-config retention.ms=7d --add-config cleanup.policy=compact,delete
   klamm config alter --topic orders --delete-config retention.ms
   klamm config alter --broker-defaults --add-config log.retention.bytes=10GiB
-  klamm config alter --group billing --add-config consumer.session.timeout.ms=60s")]
+  klamm config alter --topic orders --append cleanup.policy=compact --dry-run")]
 pub struct Alter {
     #[command(flatten)]
     entity: Entity,
@@ -47,10 +47,10 @@ struct Altered {
 impl Alter {
     pub async fn run(self, client: &Client, format: Format) -> Result {
         let resource = self.entity.resource();
+        let changes = self.changes(scope(&resource)).map_err(CliError::Usage)?;
         if let ConfigResource::Topic(name) = &resource {
             existing_topic(client, name).await?;
         }
-        let changes = self.changes(scope(&resource)).map_err(CliError::Usage)?;
         if let Err(error) = client.alter_configs(&resource, &changes, self.dry_run).await {
             let settings = self.add_config.iter().chain(&self.append).chain(&self.subtract);
             let keys = settings.map(|setting| &setting.key).chain(&self.delete_config);

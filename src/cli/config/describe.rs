@@ -146,7 +146,7 @@ fn explained(rows: &[Row]) -> String {
 }
 
 /// Breaks a text into lines of at most `width` characters, where words allow it. The tags of Kafka's documentation go.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in without_tags(text).split_whitespace() {
         let line = lines.last_mut().expect("there is a line");

@@ -2,6 +2,8 @@
 
 mod alter;
 mod describe;
+mod import;
+mod keys;
 
 use clap::{Args, Subcommand};
 
@@ -14,6 +16,11 @@ use crate::client::configs::ConfigResource;
 use crate::config::def::{BROKER, GROUP, Scope, TOPIC};
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  klamm config describe --topic orders --all
+  klamm config alter --topic orders --add-config retention.ms=7d
+  klamm config keys retention
+  klamm config import server.properties > klamm.toml")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -29,17 +36,20 @@ enum ConfigCommand {
     Describe(describe::Describe),
     /// Set keys, or set them back to their defaults
     Alter(alter::Alter),
+    /// List the keys that klamm has, and what each does; asks no broker
+    Keys(keys::Keys),
+    /// Turn a server.properties of Kafka into a configuration file of klamm
+    Import(import::Import),
 }
 
 pub fn run(args: ConfigArgs) -> Result {
-    let client = args.connect.client();
-    runtime::run(async {
-        let (client, format) = (&*client, args.format);
-        match args.command {
-            ConfigCommand::Describe(command) => command.run(client, format).await,
-            ConfigCommand::Alter(command) => command.run(client, format).await,
-        }
-    })
+    let (client, format) = (args.connect.client(), args.format);
+    match args.command {
+        ConfigCommand::Describe(command) => runtime::run(command.run(&client, format)),
+        ConfigCommand::Alter(command) => runtime::run(command.run(&client, format)),
+        ConfigCommand::Keys(command) => command.run(format),
+        ConfigCommand::Import(command) => command.run(format),
+    }
 }
 
 /// Whose configuration is meant.

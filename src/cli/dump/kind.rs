@@ -75,7 +75,9 @@ pub fn of(path: &Path) -> Option<Kind> {
         leader_epochs::FILE_NAME => Kind::LeaderEpochs,
         partition_metadata::FILE_NAME => Kind::PartitionMetadata,
         meta_properties::FILE_NAME => Kind::MetaProperties,
-        offsets::RECOVERY_POINT | offsets::HIGH_WATERMARK | offsets::LOG_START | offsets::CLEANER => Kind::OffsetCheckpoint,
+        offsets::RECOVERY_POINT | offsets::HIGH_WATERMARK | offsets::LOG_START | offsets::CLEANER | offsets::ACTIVE_SIZE => {
+            Kind::OffsetCheckpoint
+        }
         "voter" | "committed" if is_metadata => Kind::QuorumState,
         // A snapshot of Kafka's metadata: `<end offset>-<epoch>.checkpoint`.
         _ if name.ends_with(".checkpoint") => Kind::Log { base_offset: 0, records: Records::KafkaMetadata },

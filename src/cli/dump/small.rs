@@ -166,9 +166,11 @@ pub fn offset_checkpoint(path: &Path, sink: &mut Sink) -> Result {
         partition: i32,
         offset: Offset,
     }
+    // One of them counts bytes, in the same form.
+    let what = if path.file_name().is_some_and(|name| name == offsets::ACTIVE_SIZE) { "size" } else { "offset" };
     for (partition, offset) in offsets::read(&RealDisk, path).map_err(damaged)? {
         let line = Line { topic: &partition.topic, partition: partition.partition, offset };
-        sink.put(&line, || format!("topic: {} partition: {} offset: {offset}", partition.topic, partition.partition))?;
+        sink.put(&line, || format!("topic: {} partition: {} {what}: {offset}", partition.topic, partition.partition))?;
     }
     Ok(())
 }

@@ -18,6 +18,11 @@ use crate::base::ErrorCode;
 use crate::client::{Client, ClientError};
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  klamm group list
+  klamm group describe billing
+  klamm group reset-offsets billing --all-topics --to-earliest
+  klamm group reset-offsets billing --all-topics --to-earliest --execute")]
 pub struct GroupArgs {
     #[command(subcommand)]
     command: GroupCommand,

@@ -20,6 +20,12 @@ use crate::base::ids::TopicPartition;
 use crate::client::Client;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  klamm topic create orders --partitions 6
+  klamm topic list
+  klamm topic describe orders
+  klamm topic offsets orders --time '2h ago'
+  klamm topic delete orders")]
 pub struct TopicArgs {
     #[command(subcommand)]
     command: TopicCommand,

@@ -6,6 +6,10 @@ use crate::config::key::Allowed;
 keys! {
     /// The log cleaner, which carries out the cleanup policy `compact`.
     pub struct CleanerConfig "Log cleaner" {
+        /// Whether anything is compacted at all. Without, topics whose cleanup policy is `compact` grow without bound, those of the
+        /// coordinators too.
+        "log.cleaner.enable" = "true" => enable: bool
+
         /// Threads that compact.
         "log.cleaner.threads" = "1" => threads: i32 { at_least(1), cluster_wide }
 

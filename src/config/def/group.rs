@@ -37,8 +37,5 @@ keys! {
 
         /// Segment size of the topic of committed offsets; small segments are compacted soon and load fast.
         "offsets.topic.segment.bytes" = "104857600" => offsets_topic_segment_bytes: i32 { bytes, at_least(1) }
-
-        /// Compression of the topic of committed offsets: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
-        "offsets.topic.compression.codec" = "0" => offsets_topic_compression_codec: i32 { between(0, 4) }
     }
 }

@@ -25,9 +25,6 @@ keys! {
         /// How long a stop may take before what is left is cut off; what was acknowledged is safe either way.
         "shutdown.timeout.ms" = "30000" => shutdown_timeout_ms: i64 { millis, at_least(0) }
 
-        /// Whether a node that stops first hands its partitions over, so that clients meet no leaderless moment.
-        "controlled.shutdown.enable" = "true" => controlled_shutdown_enable: bool
-
         /// Address of the HTTP listener for metrics and health, as `host:port`; none by default.
         "http.listener" = null => http_listener: Option<String> { form("host:port", listeners::check_host_and_port), example("127.0.0.1:8080") }
 

@@ -3,11 +3,8 @@
 use super::keys;
 
 keys! {
-    /// How the controller knows that a broker lives, and the leader that a follower keeps up.
+    /// How the controller knows that a broker lives.
     pub struct ReplicationConfig "Replication" {
-        /// How long a follower may lag before it is no longer in sync.
-        "replica.lag.time.max.ms" = "30000" => replica_lag_time_max_ms: i64 { millis, at_least(1) }
-
         /// How often the high watermark of each partition is noted on the disk.
         "replica.high.watermark.checkpoint.interval.ms" = "5000" => replica_high_watermark_checkpoint_interval_ms: i64
             { millis, at_least(1) }

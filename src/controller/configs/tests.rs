@@ -92,7 +92,6 @@ fn operations_change_what_they_name() {
             "min.insync.replicas=1",
         ),
         (4, "", "min.insync.replicas=2", "0", "min.insync.replicas=2"),
-        (32, "g", "consumer.session.timeout.ms=50000", "0", "consumer.session.timeout.ms=50000"),
         (32, "", "consumer.session.timeout.ms=50000", "42: Default group resources are not allowed.", ""),
     ] {
         let mut world = world();

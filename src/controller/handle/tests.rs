@@ -56,7 +56,10 @@ async fn a_first_start_makes_a_cluster_and_a_restart_finds_it() {
     assert!(created.topics.iter().all(|t| t.error_code == 0 && t.num_partitions == 2));
     let before = started.handle.image();
     assert_eq!(before.cluster().unwrap().cluster_id.len(), 22);
-    assert_eq!(before.features().collect::<Vec<_>>(), [("eligible.leader.replicas.version", 1), ("metadata.version", 30)]);
+    assert_eq!(
+        before.features().collect::<Vec<_>>(),
+        [("eligible.leader.replicas.version", 1), ("metadata.version", 30), ("transaction.version", 2)]
+    );
     let topic = before.topic("a").unwrap();
     assert_eq!((topic.partitions.len(), topic.partitions[0].leader, topic.partitions[0].leader_epoch), (2, 1, 0));
     started.running.stop().await.unwrap();

@@ -14,6 +14,7 @@ use crate::coordinator::shard::{At, Effects, Producer, RequestId, Write};
 use super::classic::{ClassicGroup, State};
 use super::record::{OffsetCommitKey, OffsetCommitValue, Record, STRING_MAX, owned};
 use super::shard::{Group, GroupShard, fits};
+use crate::storage::producer_state::VerificationGuard;
 
 /// From this version on a group that does not exist has its own error; before, its generation is said to be wrong.
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 9;
@@ -182,6 +183,7 @@ impl GroupShard {
         at: &At,
         id: RequestId,
         request: &TxnOffsetCommitRequest,
+        guard: Option<VerificationGuard>,
     ) -> Effects<Self> {
         let group_id = &request.group_id.0;
         let committer = Committer {
@@ -223,6 +225,6 @@ impl GroupShard {
         }
         self.schedule_expiry_check(at);
         let producer = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
-        Effects { write: Write::Transactional { producer, records }, replies: vec![(id, response.into())] }
+        Effects { write: Write::Transactional { producer, records, guard }, replies: vec![(id, response.into())] }
     }
 }

@@ -3,13 +3,11 @@
 //!
 //! Every call puts its request into a shard's mailbox before it returns, so requests of one connection are decided in the order in which
 //! they came; what it returns, a [`Later`], ends with the answer.
-//! Invariant: at most one shard a partition runs here, that of the highest leader epoch heard of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -25,18 +23,17 @@ use kafka_protocol::messages::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use parking_lot::RwLock;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::base::ErrorCode;
 use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
-use crate::coordinator::mailbox::{Mailbox, client_error};
-use crate::coordinator::runtime::{self, Place};
-use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::coordinator::mailbox::client_error;
+use crate::coordinator::shard::EndOfTransaction;
+use crate::coordinator::shards::Shards;
 use crate::metrics::groups::GroupGauges;
+use crate::storage::producer_state::VerificationGuard;
 
 use super::classic::join::refuse_join;
 use super::commit::{refuse_commit, refuse_transactional_commit};
@@ -56,67 +53,41 @@ fn now<T: Send + 'static>(answer: T) -> Later<T> {
     Box::pin(ready(answer))
 }
 
-struct Led {
-    leader_epoch: LeaderEpoch,
-    mailbox: Mailbox<GroupShard>,
-    stop: CancellationToken,
-}
-
 pub struct GroupCoordinator {
-    shards: RwLock<HashMap<i32, Led>>,
+    shards: Shards<GroupShard>,
     config: ArcSwap<GroupConfig>,
-    partitions: AtomicI32,
-    clock: Clock,
 }
 
 impl GroupCoordinator {
     pub fn new(config: GroupConfig, clock: Clock) -> Self {
-        let partitions = AtomicI32::new(config.offsets_topic_partitions);
-        Self { shards: RwLock::default(), config: ArcSwap::from_pointee(config), partitions, clock }
+        Self { shards: Shards::new(config.offsets_topic_partitions, clock), config: ArcSwap::from_pointee(config) }
     }
 
-    /// The partition of the offsets topic that holds a group: `abs(javaHash(id)) % partitions`, which some tools compute, too.
+    /// The partition of the offsets topic that holds a group.
     pub fn partition_for(&self, group: &str) -> i32 {
-        let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-        hash.checked_abs().unwrap_or(0) % self.partitions.load(Ordering::Relaxed)
+        self.shards.partition_for(group)
     }
 
     /// The offsets topic has this many partitions. Until it exists, that is what it would be created with.
     pub fn set_partitions(&self, partitions: i32) {
-        assert!(partitions > 0, "a topic has partitions");
-        self.partitions.store(partitions, Ordering::Relaxed);
+        self.shards.set_partitions(partitions);
     }
 
     /// This broker has become the leader of a partition of the offsets topic: its shard starts to load.
     pub fn on_elected<L: CoordinatorLog>(&self, partition: i32, leader_epoch: LeaderEpoch, log: Arc<L>) {
-        let mut shards = self.shards.write();
-        if shards.get(&partition).is_some_and(|led| led.leader_epoch >= leader_epoch) {
-            return;
-        }
-        if let Some(former) = shards.remove(&partition) {
-            former.stop.cancel();
-        }
         let config = self.config.load_full();
         let write_timeout = Duration::from_millis(config.offsets_commit_timeout_ms.max(0) as u64);
-        let place = Place { log, leader_epoch, clock: self.clock.clone(), write_timeout };
-        let stop = CancellationToken::new();
-        let mailbox = runtime::spawn(place, move || GroupShard::new(config.clone()), stop.clone());
-        shards.insert(partition, Led { leader_epoch, mailbox, stop });
+        self.shards.on_elected(partition, leader_epoch, log, write_timeout, move || GroupShard::new(config.clone()));
     }
 
     /// This broker no longer leads a partition of the offsets topic, as of `leader_epoch` (`None`: whatever the epoch, the replica is gone).
     pub fn on_resigned(&self, partition: i32, leader_epoch: Option<LeaderEpoch>) {
-        let mut shards = self.shards.write();
-        if shards.get(&partition).is_some_and(|led| leader_epoch.is_none_or(|epoch| led.leader_epoch < epoch)) {
-            shards.remove(&partition).inspect(|led| led.stop.cancel());
-        }
+        self.shards.on_resigned(partition, leader_epoch);
     }
 
     /// Stops all shards; whoever waits is told to look for another coordinator.
     pub fn shutdown(&self) {
-        for (_, led) in self.shards.write().drain() {
-            led.stop.cancel();
-        }
+        self.shards.shutdown();
     }
 
     /// The settings in force.
@@ -128,24 +99,12 @@ impl GroupCoordinator {
     pub fn reconfigure(&self, config: GroupConfig) {
         let config = Arc::new(config);
         self.config.store(config.clone());
-        self.notify_all(&GroupRequest::Reconfigure(config));
+        self.shards.notify_all(&GroupRequest::Reconfigure(config));
     }
 
     /// Offsets of topics that are gone go with them. Shards elsewhere hear of it from their own broker.
     pub fn on_topics_deleted(&self, topics: Vec<DeletedTopic>) {
-        self.notify_all(&GroupRequest::TopicsDeleted(topics.into()));
-    }
-
-    fn notify_all(&self, notice: &GroupRequest) {
-        self.mailboxes().iter().for_each(|mailbox| mailbox.notify(notice.clone()));
-    }
-
-    fn mailboxes(&self) -> Vec<Mailbox<GroupShard>> {
-        self.shards.read().values().map(|led| led.mailbox.clone()).collect()
-    }
-
-    fn mailbox(&self, partition: i32) -> Option<Mailbox<GroupShard>> {
-        self.shards.read().get(&partition).map(|led| led.mailbox.clone())
+        self.shards.notify_all(&GroupRequest::TopicsDeleted(topics.into()));
     }
 
     /// Puts a request into the mailbox of a partition; `failed` makes the answer if it cannot be decided.
@@ -153,7 +112,7 @@ impl GroupCoordinator {
     where
         T: From<GroupResponse> + Send + 'static,
     {
-        let Some(mailbox) = self.mailbox(partition) else { return now(failed(ErrorCode::NotCoordinator)) };
+        let Some(mailbox) = self.shards.mailbox(partition) else { return now(failed(ErrorCode::NotCoordinator)) };
         let answer = mailbox.submit(request);
         Box::pin(async move { answer.await.map_or_else(failed, T::from) })
     }
@@ -218,26 +177,25 @@ impl GroupCoordinator {
         self.ask(partition, GroupRequest::OffsetCommit { request, version }, failed)
     }
 
-    pub fn commit_transactional_offsets(&self, request: TxnOffsetCommitRequest) -> Later<TxnOffsetCommitResponse> {
+    /// `guard` proves that the transaction includes the group's partition; `None` if its records there are known already.
+    pub fn commit_transactional_offsets(
+        &self,
+        request: TxnOffsetCommitRequest,
+        guard: Option<VerificationGuard>,
+    ) -> Later<TxnOffsetCommitResponse> {
         if request.group_id.is_empty() {
             return now(refuse_transactional_commit(&request, ErrorCode::InvalidGroupId));
         }
         let partition = self.partition_for(&request.group_id);
         let refused = request.clone();
         let failed = move |error| refuse_transactional_commit(&refused, client_error(error));
-        self.ask(partition, GroupRequest::TxnOffsetCommit(request), failed)
+        self.ask(partition, GroupRequest::TxnOffsetCommit { request, guard }, failed)
     }
 
     /// Writes the end of a transaction into a partition of the offsets topic, and lets its offsets count or not.
-    pub fn complete_transaction(
-        &self,
-        partition: i32,
-        producer: Producer,
-        coordinator_epoch: i32,
-        result: TransactionResult,
-    ) -> Later<Result<(), ErrorCode>> {
-        let Some(mailbox) = self.mailbox(partition) else { return now(Err(ErrorCode::NotCoordinator)) };
-        let answer = mailbox.submit(GroupRequest::EndTransaction { producer, coordinator_epoch, result });
+    pub fn complete_transaction(&self, partition: i32, end: EndOfTransaction) -> Later<Result<(), ErrorCode>> {
+        let Some(mailbox) = self.shards.mailbox(partition) else { return now(Err(ErrorCode::NotCoordinator)) };
+        let answer = mailbox.submit(GroupRequest::EndTransaction(end));
         Box::pin(async move { answer.await.map(<()>::from) })
     }
 
@@ -303,14 +261,14 @@ impl GroupCoordinator {
 
     /// How the groups of this broker stand, for the metrics; those of shards that still load or just stop are missing.
     pub fn gauges(&self) -> Later<Vec<GroupGauges>> {
-        let answers: Vec<_> = self.mailboxes().iter().map(|mailbox| mailbox.submit(GroupRequest::Gauges)).collect();
+        let answers: Vec<_> = self.shards.mailboxes().iter().map(|mailbox| mailbox.submit(GroupRequest::Gauges)).collect();
         Box::pin(async move { join_all(answers).await.into_iter().flatten().flat_map(Vec::<GroupGauges>::from).collect() })
     }
 
     /// The groups this broker coordinates. An error if some of them cannot be known yet.
     pub fn list_groups(&self, states: Vec<StrBytes>, types: Vec<StrBytes>) -> Later<Result<Vec<ListedGroup>, ErrorCode>> {
         let mut answers = Vec::new();
-        for mailbox in self.mailboxes() {
+        for mailbox in self.shards.mailboxes() {
             answers.push(mailbox.submit(GroupRequest::List { states: states.clone(), types: types.clone() }));
         }
         Box::pin(async move {
@@ -325,11 +283,5 @@ impl GroupCoordinator {
             }
             Ok(groups)
         })
-    }
-}
-
-impl Drop for GroupCoordinator {
-    fn drop(&mut self) {
-        self.shutdown();
     }
 }

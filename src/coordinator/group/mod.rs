@@ -6,7 +6,6 @@
 
 pub mod config;
 pub mod record;
-mod wire;
 pub mod request;
 pub mod offsets;
 pub mod classic;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::base::ids::{LeaderEpoch, NO_LEADER_EPOCH, NO_TIMESTAMP, Offset, TimestampMs};
 use crate::coordinator::shard::Undecodable;
 
-use super::wire::{Reader, put_bytes, put_compact_string, put_nullable_string, put_string};
+use crate::coordinator::wire::{Reader, put_bytes, put_compact_string, put_nullable_string, put_string};
 
 const OFFSET_COMMIT: &str = "an offset commit";
 const GROUP_METADATA: &str = "group metadata";
@@ -30,7 +30,7 @@ pub fn owned(s: &str) -> StrBytes {
     StrBytes::from_string(s.to_owned())
 }
 
-pub use super::wire::STRING_MAX;
+pub use crate::coordinator::wire::STRING_MAX;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {

@@ -16,8 +16,9 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::base::ids::TopicId;
-use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::coordinator::shard::EndOfTransaction;
 use crate::metrics::groups::GroupGauges;
+use crate::storage::producer_state::VerificationGuard;
 
 use super::config::GroupConfig;
 
@@ -54,7 +55,10 @@ pub enum GroupRequest {
         request: OffsetCommitRequest,
         version: i16,
     },
-    TxnOffsetCommit(TxnOffsetCommitRequest),
+    TxnOffsetCommit {
+        request: TxnOffsetCommitRequest,
+        guard: Option<VerificationGuard>,
+    },
     OffsetFetch {
         request: OffsetFetchRequestGroup,
         require_stable: bool,
@@ -72,11 +76,7 @@ pub enum GroupRequest {
     /// How all groups stand, for the metrics.
     Gauges,
     /// The end marker of a transaction that reached this partition (WriteTxnMarkers).
-    EndTransaction {
-        producer: Producer,
-        coordinator_epoch: i32,
-        result: TransactionResult,
-    },
+    EndTransaction(EndOfTransaction),
     TopicsDeleted(Arc<[DeletedTopic]>),
     Reconfigure(Arc<GroupConfig>),
 }

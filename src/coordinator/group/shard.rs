@@ -11,15 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
-use crate::base::ids::{Offset, ProducerId};
+use crate::base::ids::ProducerId;
 use crate::base::time::Mono;
-use crate::coordinator::rewrite::{Live, LiveState};
 use crate::coordinator::shard::{At, Effects, Position, RequestId, Shard, TransactionResult, Undecodable, Write};
 use crate::coordinator::timers::Timers;
 
 use super::classic::ClassicGroup;
 use super::config::GroupConfig;
-use super::offsets::{Committed, Offsets};
+use super::offsets::Offsets;
 use super::record::{GroupMetadataValue, Record};
 use super::request::{GroupRequest, GroupResponse};
 
@@ -214,7 +213,7 @@ impl Shard for GroupShard {
             GroupRequest::Heartbeat(request) => self.heartbeat(at, id, &request),
             GroupRequest::Leave(request) => self.leave(at, id, &request),
             GroupRequest::OffsetCommit { request, version } => self.commit_offsets(at, id, version, &request),
-            GroupRequest::TxnOffsetCommit(request) => self.commit_transactional_offsets(at, id, &request),
+            GroupRequest::TxnOffsetCommit { request, guard } => self.commit_transactional_offsets(at, id, &request, guard),
             GroupRequest::OffsetFetch { request, require_stable } => {
                 Effects::reply(id, self.fetch_offsets(&request, require_stable).into())
             }
@@ -223,10 +222,9 @@ impl Shard for GroupShard {
             GroupRequest::List { states, types } => Effects::reply(id, self.list(&states, &types).into()),
             GroupRequest::Delete(groups) => self.delete_groups(id, &groups),
             GroupRequest::Gauges => Effects::reply(id, self.gauges().into()),
-            GroupRequest::EndTransaction { producer, coordinator_epoch, result } => Effects {
-                write: Write::Marker { producer, coordinator_epoch, result },
-                replies: vec![(id, GroupResponse::Done(()))],
-            },
+            GroupRequest::EndTransaction(end) => {
+                Effects { write: Write::Marker(end), replies: vec![(id, GroupResponse::Done(()))] }
+            }
             GroupRequest::TopicsDeleted(topics) => self.topics_deleted(at, id, &topics),
             GroupRequest::Reconfigure(config) => self.reconfigure(at, id, config),
         }
@@ -246,32 +244,5 @@ impl Shard for GroupShard {
             Some(Timer::Join(group)) => self.timed(at, &group, ClassicGroup::on_join_timeout),
             Some(Timer::Sync(group)) => self.timed(at, &group, ClassicGroup::on_sync_timeout),
         }
-    }
-}
-
-impl LiveState for GroupShard {
-    fn live(&self) -> Live<Record> {
-        let mut keep_from: Option<Offset> = None;
-        let mut keep = |committed: &Committed| {
-            keep_from = Some(keep_from.map_or(committed.record_offset, |from| from.min(committed.record_offset)));
-        };
-        for (_, _, _, pending) in self.offsets.pending() {
-            keep(pending);
-        }
-        let groups = self.groups.iter().filter_map(|(id, group)| match group {
-            Group::Classic(group) => {
-                Some(Record::GroupMetadata { group: id.clone(), value: Some(Box::new(group.stored()?.clone())) })
-            }
-        });
-        let mut records: Vec<Record> = groups.collect();
-        for (group, topic, partition, committed) in self.offsets.committed().iter() {
-            if self.offsets.is_pending(group, topic, partition) {
-                keep(committed);
-                continue;
-            }
-            let key = super::record::OffsetCommitKey { group: group.clone(), topic: topic.clone(), partition };
-            records.push(Record::OffsetCommit { key, value: Some(committed.value.clone()) });
-        }
-        Live { records, keep_from }
     }
 }

@@ -7,9 +7,11 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::base::ids::ProducerId;
+use crate::coordinator::log::Authority;
 use crate::coordinator::memory_log::MemoryLog;
-use crate::coordinator::rewrite::Live;
-use crate::coordinator::shard::{At, Effects, Position, Producer, RequestId, TransactionResult, Undecodable, Write};
+use crate::coordinator::shard::{
+    At, Effects, EndOfTransaction, Position, Producer, RequestId, TransactionResult, Undecodable, Write,
+};
 use crate::record::builder::BatchBuilder;
 use crate::record::compression::Codec;
 
@@ -72,11 +74,16 @@ impl Shard for Words {
         match request {
             Ask::Add(word) => effects.write = Write::Records(vec![word.into()]),
             Ask::AddFor(producer, word) => {
-                effects.write =
-                    Write::Transactional { producer: Producer { id: producer, epoch: 0 }, records: vec![word.into()] };
+                effects.write = Write::Transactional {
+                    producer: Producer { id: producer, epoch: 0 },
+                    records: vec![word.into()],
+                    guard: None,
+                };
             }
             Ask::End(producer, result) => {
-                effects.write = Write::Marker { producer: Producer { id: producer, epoch: 0 }, coordinator_epoch: 0, result };
+                let producer = Producer { id: producer, epoch: 0 };
+                effects.write =
+                    Write::Marker(EndOfTransaction { producer, coordinator_epoch: 0, transaction_version: 0, result });
             }
             Ask::Read => {}
             Ask::WaitMs(ms) => {
@@ -95,12 +102,6 @@ impl Shard for Words {
     fn on_time(&mut self, _at: &At) -> Effects<Self> {
         let (id, _) = self.waiting.take().expect("called when due");
         Effects::reply(id, self.words.clone())
-    }
-}
-
-impl LiveState for Words {
-    fn live(&self) -> Live<String> {
-        Live { records: self.words.clone(), keep_from: None }
     }
 }
 
@@ -313,10 +314,10 @@ async fn records_that_nobody_understands_are_skipped() {
     let mut batch = BatchBuilder::new(Codec::None);
     batch.push_plain(0, Some(b"a"), Some(b""));
     let log = MemoryLog::new();
-    log.append_batch(batch.build(), 1, 0).unwrap();
+    log.append_batch(batch.build(), Authority::Records { guard: None }, 1, 0).unwrap();
     let mut unknown = BatchBuilder::new(Codec::None);
     unknown.push_plain(0, Some(&[0xff]), Some(b""));
-    log.append_batch(unknown.build(), 1, 0).unwrap();
+    log.append_batch(unknown.build(), Authority::Records { guard: None }, 1, 0).unwrap();
     let running = Running::on(log);
     assert_eq!(running.ask(Ask::Read).await, words(&["a"]));
 }
@@ -327,7 +328,7 @@ async fn compressed_batches_are_read() {
     for (codec, word) in [(Codec::Gzip, b"a"), (Codec::Zstd, b"b"), (Codec::Lz4, b"c"), (Codec::Snappy, b"d")] {
         let mut batch = BatchBuilder::new(codec);
         batch.push_plain(0, Some(word), Some(b""));
-        log.append_batch(batch.build(), 1, 0).unwrap();
+        log.append_batch(batch.build(), Authority::Records { guard: None }, 1, 0).unwrap();
     }
     let running = Running::on(log);
     assert_eq!(running.ask(Ask::Read).await, words(&["a", "b", "c", "d"]));

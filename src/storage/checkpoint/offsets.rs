@@ -15,6 +15,8 @@ pub const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 pub const LOG_START: &str = "log-start-offset-checkpoint";
 /// Up to where logs have been compacted.
 pub const CLEANER: &str = "cleaner-offset-checkpoint";
+/// Bytes of each log's active segment when its broker stopped in order. Klamm's own; Kafka does not look at it.
+pub const ACTIVE_SIZE: &str = "active-size-checkpoint";
 
 /// Offsets by partition; a partition named twice has the later one.
 pub fn read(disk: &dyn Disk, path: &Path) -> Result<BTreeMap<TopicPartition, Offset>, FileError> {

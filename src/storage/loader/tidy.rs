@@ -61,6 +61,10 @@ impl Loader<'_> {
         for name in temporary {
             remove(name)?;
         }
+        if replaced.is_some() {
+            // What was replaced must be gone for good before its names, or those of its neighbours, stand for something else.
+            disk.sync_dir(&dir).map_err(FileError::io("sync", &dir))?;
+        }
         for (file, _) in swapped() {
             let (from, to) = (dir.join(file.name()), dir.join(SegmentFile { state: FileState::Live, ..*file }.name()));
             tracing::info!(path = %to.display(), "finishing an interrupted swap");

@@ -93,7 +93,7 @@ impl Log {
     ) -> Result<Appended, AppendError> {
         self.check_open()?;
         let header = BatchHeader::parse(stamped).expect("it has the length of a header");
-        if self.settings.transaction_verification {
+        if self.settings.transaction_verification.load(Ordering::Relaxed) {
             self.producers.check_verified(&header, guard)?;
         }
         let mut updates = ProducerUpdates::new(origin);

@@ -10,6 +10,7 @@
 //! finished outside of the lock ([`ReadPlan`], [`TimestampSearch`]).
 
 mod append;
+mod compaction;
 mod list_offsets;
 mod lifecycle;
 mod offsets;
@@ -20,7 +21,7 @@ mod truncate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use super::checkpoint::FileError;
 use super::directory::{LogDirectory, LogHome, is_shortage};
@@ -34,6 +35,7 @@ use crate::config::topic::TopicConfig;
 
 pub use append::Appended;
 pub(super) use append::marker_of;
+pub(super) use compaction::CleanerView;
 pub use list_offsets::{TimestampAndOffset, TimestampSearch};
 pub use read::{Fetched, ReadPlan};
 
@@ -42,13 +44,13 @@ pub use read::{Fetched, ReadPlan};
 pub struct LogSettings {
     /// `producer.id.expiration.ms`, which may change while the logs are open.
     pub producer_id_expiration_ms: AtomicI64,
-    /// `transaction.partition.verification.enable`.
-    pub transaction_verification: bool,
+    /// `transaction.partition.verification.enable`, likewise.
+    pub transaction_verification: AtomicBool,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { producer_id_expiration_ms: AtomicI64::new(86_400_000), transaction_verification: true }
+        Self { producer_id_expiration_ms: AtomicI64::new(86_400_000), transaction_verification: AtomicBool::new(true) }
     }
 }
 

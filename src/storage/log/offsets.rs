@@ -4,10 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::Log;
 use crate::base::ids::{LeaderEpoch, Offset, TimestampMs};
-use crate::record::batch::BatchHeader;
 use crate::storage::error::LogError;
 use crate::storage::leader_epochs::{EpochEnd, EpochEntry};
-use crate::storage::producer_state::{ProducerStateError, ProducerStateManager, VerificationGuard};
+use crate::storage::producer_state::{FirstOfTransaction, ProducerStateError, ProducerStateManager, VerificationGuard};
 use crate::storage::unsynced::Unsynced;
 
 impl Log {
@@ -125,11 +124,10 @@ impl Log {
     /// A transactional batch wants to be appended; see [`ProducerStateManager::start_verification`].
     pub fn start_verification(
         &mut self,
-        header: &BatchHeader,
-        supports_epoch_bump: bool,
+        batch: &FirstOfTransaction,
         now: TimestampMs,
     ) -> Result<Option<VerificationGuard>, ProducerStateError> {
-        self.producers.start_verification(header, supports_epoch_bump, now)
+        self.producers.start_verification(batch, now)
     }
 
     /// Forgets producers that were idle for too long.

@@ -89,7 +89,13 @@ impl Log {
         self.shared.high_watermark.fetch_min(end, Ordering::AcqRel);
         self.shared.log_start.fetch_min(end, Ordering::AcqRel);
         self.shared.truncated_to(end);
-        for (name, offset) in [(offsets::RECOVERY_POINT, end), (offsets::HIGH_WATERMARK, end), (offsets::LOG_START, log_start)] {
+        let claims = [
+            (offsets::RECOVERY_POINT, end),
+            (offsets::HIGH_WATERMARK, end),
+            (offsets::LOG_START, log_start),
+            (offsets::CLEANER, end),
+        ];
+        for (name, offset) in claims {
             self.directory().lower_checkpoint(name, self.partition(), offset).map_err(|error| self.error(error))?;
         }
         Ok(())
@@ -125,7 +131,7 @@ impl Log {
     }
 
     /// In the middle of a change there is no way back, for want of space either.
-    fn must_not_fail(&self, error: FileError) -> LogError {
+    pub(super) fn must_not_fail(&self, error: FileError) -> LogError {
         LogError::Offline(self.directory().fail(&error))
     }
 }

@@ -15,9 +15,6 @@ use crate::storage::directory::{LogDirectory, Offsets, is_shortage};
 use crate::storage::loader::{Checkpoints, LastStop};
 use crate::storage::shared::LogShared;
 
-/// Klamm's own; Kafka does not look at it.
-pub(super) const ACTIVE_SIZE: &str = "active-size-checkpoint";
-
 /// The checkpoints of a directory as its last process left them.
 pub(super) struct DirCheckpoints {
     recovery_point: Offsets,
@@ -29,7 +26,9 @@ pub(super) struct DirCheckpoints {
 /// Reads them.
 pub(super) fn read_checkpoints(directory: &LogDirectory, stop: LastStop) -> Result<DirCheckpoints, FileError> {
     let read = |name| directory.read_checkpoint(name);
-    let active_size = if stop == LastStop::Clean { read(ACTIVE_SIZE)? } else { Offsets::new() };
+    // Whoever cleans asks the directory.
+    read(offsets::CLEANER)?;
+    let active_size = if stop == LastStop::Clean { read(offsets::ACTIVE_SIZE)? } else { Offsets::new() };
     Ok(DirCheckpoints {
         recovery_point: read(offsets::RECOVERY_POINT)?,
         log_start: read(offsets::LOG_START)?,

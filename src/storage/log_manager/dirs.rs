@@ -1,6 +1,6 @@
 //! Taking possession of log directories: they are there, nobody else uses them, and they are of this node.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub enum OpenError {
     SameDirectoryId([PathBuf; 2]),
     #[error("{partition} has two logs: {} and {}; remove the one that is out of date", paths[0].display(), paths[1].display())]
     DuplicateLog { partition: TopicPartition, paths: [PathBuf; 2] },
-    #[error("none of the log directories can be used; the log says why")]
-    NoDirectory,
+    #[error("none of the log directories can be used: {}", .0.iter().map(FileError::to_string).collect::<Vec<_>>().join("; "))]
+    NoDirectory(Vec<FileError>),
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
@@ -59,6 +59,7 @@ pub(super) fn claim(disk: &Arc<dyn Disk>, config: &LogManagerConfig) -> Result<C
         return Err(OpenError::NoneConfigured);
     }
     let mut locked: Vec<(PathBuf, Box<dyn Send + Sync>, Option<MetaProperties>)> = Vec::new();
+    let mut unusable = Vec::new();
     for path in &config.log_dirs {
         if locked.iter().any(|(other, ..)| other == path) {
             return Err(OpenError::ConfiguredTwice(path.clone()));
@@ -66,7 +67,10 @@ pub(super) fn claim(disk: &Arc<dyn Disk>, config: &LogManagerConfig) -> Result<C
         match lock(&**disk, path, config.node_id) {
             Ok(Lock::Held(lock, properties)) => locked.push((path.clone(), lock, properties)),
             Ok(Lock::Taken(by)) => return Err(OpenError::InUse { path: path.clone(), by }),
-            Err(error) => tracing::error!(path = %path.display(), %error, "a log directory cannot be used"),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "a log directory cannot be used");
+                unusable.push(error);
+            }
         }
     }
     let named = locked.iter().find_map(|(_, _, properties)| properties.as_ref().map(|p| p.cluster_id.clone()));
@@ -90,10 +94,13 @@ pub(super) fn claim(disk: &Arc<dyn Disk>, config: &LogManagerConfig) -> Result<C
                 }
                 dirs.push(Claimed { path, id, lock });
             }
-            Err(error) => tracing::error!(path = %path.display(), %error, "a log directory cannot be used"),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "a log directory cannot be used");
+                unusable.push(error);
+            }
         }
     }
-    if dirs.is_empty() { Err(OpenError::NoDirectory) } else { Ok(Claim { cluster_id, dirs }) }
+    if dirs.is_empty() { Err(OpenError::NoDirectory(unusable)) } else { Ok(Claim { cluster_id, dirs }) }
 }
 
 enum Lock {
@@ -102,7 +109,10 @@ enum Lock {
 }
 
 fn lock(disk: &dyn Disk, path: &Path, node_id: i32) -> Result<Lock, FileError> {
-    disk.create_dir_all(path).map_err(FileError::io("create", path))?;
+    disk.create_dir_all(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => FileError::io("use", path)(ErrorKind::NotADirectory.into()),
+        _ => FileError::io("create", path)(error),
+    })?;
     disk.list(path).map_err(FileError::io("list", path))?;
     let file = path.join(LOCK);
     let note = format!("klamm process {}, node {node_id}", std::process::id());

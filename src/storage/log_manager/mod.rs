@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use self::checkpoints::read_checkpoints;
 use self::dirs::Claimed;
-use super::checkpoint::FileError;
+use super::checkpoint::{FileError, offsets};
 use super::directory::{LogDirectory, OfflineListener, is_shortage};
 use super::error::LogError;
 use super::file_cache::FileCache;
@@ -72,7 +72,7 @@ pub struct OpenedLog {
 pub struct LogManager {
     cluster_id: String,
     boot_id: String,
-    threads_per_dir: usize,
+    threads_per_dir: AtomicUsize,
     settings: Arc<LogSettings>,
     dirs: Vec<ManagedDir>,
     logs: Mutex<BTreeMap<TopicPartition, Arc<LogShared>>>,
@@ -109,13 +109,13 @@ impl LogManager {
         let mut manager = LogManager {
             cluster_id: claim.cluster_id,
             boot_id: config.boot_id.clone(),
-            threads_per_dir: config.threads_per_dir.max(1),
+            threads_per_dir: config.threads_per_dir.max(1).into(),
             settings: config.settings.clone(),
             dirs: Vec::new(),
             logs: Mutex::default(),
             deletions: AtomicU64::new(0),
         };
-        let (mut logs, mut failed) = (Vec::new(), Vec::new());
+        let (mut logs, mut failed, mut unusable) = (Vec::new(), Vec::new(), Vec::new());
         for claimed in claim.dirs {
             match manager.open_dir(claimed, &cache, topic_config, now) {
                 Ok(opened) => {
@@ -129,11 +129,14 @@ impl LogManager {
                     logs.extend(opened.logs);
                     failed.extend(opened.failed);
                 }
-                Err(error) => tracing::error!(%error, "a log directory cannot be used"),
+                Err(error) => {
+                    tracing::error!(%error, "a log directory cannot be used");
+                    unusable.push(error);
+                }
             }
         }
         if manager.dirs.is_empty() {
-            return Err(OpenError::NoDirectory);
+            return Err(OpenError::NoDirectory(unusable));
         }
         for (n, dir) in manager.dirs.iter().enumerate() {
             let directory = dir.directory.clone();
@@ -172,7 +175,8 @@ impl LogManager {
             (opened, failed)
         };
         let results: Vec<_> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..self.threads_per_dir.min(partitions.len())).map(|_| scope.spawn(work)).collect();
+            let others: Vec<_> =
+                (1..self.threads_per_dir.load(Ordering::Relaxed).min(partitions.len())).map(|_| scope.spawn(work)).collect();
             let mine = work();
             let others = others.into_iter().map(|thread| thread.join().expect("opening logs does not panic"));
             std::iter::once(mine).chain(others).collect()
@@ -184,6 +188,14 @@ impl LogManager {
         }
         for (partition, error) in &failed {
             tracing::error!(%partition, %error, "a log cannot be opened");
+        }
+        // With one sync what recovery has kept is durable before anybody is told of it: else a high watermark that waits for the disk would
+        // for a moment lie in front of what clients were told before.
+        if opened.iter().any(|opened| opened.log.durable_end() < opened.log.log_end_offset()) {
+            disk.sync_all(directory.path()).map_err(FileError::io("sync", directory.path()))?;
+            for OpenedLog { log, .. } in &opened {
+                log.shared().durable_end.store(log.log_end_offset(), Ordering::Release);
+            }
         }
         tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
         let dir = ManagedDir { directory, previous, flusher: Mutex::default(), _lock: lock };
@@ -247,6 +259,7 @@ impl LogManager {
             return Err(LogError::Offline(first.check_online().expect_err("no directory is online")));
         };
         let directory = &dir.directory;
+        self.forget_cleaned(directory, partition)?;
         let loader = Loader { directory, settings: &self.settings, last_stop: LastStop::Clean, now };
         let log = loader.create(partition, topic_id, config).map_err(|error| match error {
             FileError::Io { source, path, .. } if is_shortage(&source) => LogError::Shortage { path, source },
@@ -260,6 +273,7 @@ impl LogManager {
     pub fn delete_log(&self, mut log: Log, now: TimestampMs) -> Result<(), LogError> {
         let nth = self.deletions.fetch_add(1, Ordering::Relaxed);
         self.logs.lock().remove(log.partition());
+        self.forget_cleaned(log.directory(), log.partition())?;
         log.delete((now as u128) << 64 | u128::from(nth), now)?;
         Ok(())
     }
@@ -269,6 +283,20 @@ impl LogManager {
         let nth = self.deletions.fetch_add(1, Ordering::Relaxed);
         self.logs.lock().remove(log.partition());
         log.put_aside((now as u128) << 64 | u128::from(nth))
+    }
+
+    /// Closes, and flushes at the end, with so many threads a directory (`num.recovery.threads.per.data.dir`).
+    pub fn set_threads_per_dir(&self, threads: usize) {
+        self.threads_per_dir.store(threads.max(1), Ordering::Relaxed);
+    }
+
+    /// How far a log was cleaned says nothing of another of its name.
+    fn forget_cleaned(&self, directory: &Arc<LogDirectory>, partition: &TopicPartition) -> Result<(), LogError> {
+        match directory.forget_checkpoint(offsets::CLEANER, partition) {
+            // It is forgotten here, and with the next write in the file.
+            Err(FileError::Io { source, .. }) if is_shortage(&source) => Ok(()),
+            forgotten => forgotten.map_err(|error| LogError::Offline(directory.fail(&error))),
+        }
     }
 
     /// Keeps so much of every directory's file system free of clients' records, but no more than a twentieth (`log.dir.min.free.bytes`).

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::checkpoints::ACTIVE_SIZE;
 use super::{LogManager, ManagedDir, stop_marker};
 use crate::storage::checkpoint::{FileError, offsets};
 use crate::storage::error::LogError;
@@ -37,7 +36,7 @@ impl LogManager {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..(self.threads_per_dir * self.dirs.len()).min(owners.len()) {
+            for _ in 1..(self.threads_per_dir.load(Ordering::Relaxed) * self.dirs.len()).min(owners.len()) {
                 scope.spawn(work);
             }
             work();
@@ -72,7 +71,7 @@ impl LogManager {
         if !logs.iter().all(|log| closed(&log)) {
             return Ok(false);
         }
-        dir.write_checkpoint(ACTIVE_SIZE, &logs, |log| Some(log.active_size.load(Ordering::Relaxed) as i64))?;
+        dir.write_checkpoint(offsets::ACTIVE_SIZE, &logs, |log| Some(log.active_size.load(Ordering::Relaxed) as i64))?;
         stop_marker::end(&**disk, path, &self.boot_id, broker_epoch)?;
         Ok(true)
     }

@@ -20,7 +20,7 @@ pub use snapshot::{
     SUFFIX as SNAPSHOT_SUFFIX, decode as decode_snapshot, file_name as snapshot_file_name, offset_of as snapshot_offset_of,
 };
 pub use transactions::LATE_TRANSACTION_BUFFER_MS;
-pub use verification::{VerificationGuard, VerificationState};
+pub use verification::{FirstOfTransaction, VerificationGuard, VerificationState};
 
 pub use crate::record::control::TimedMarker;
 

@@ -5,7 +5,7 @@
 
 use super::ProducerStateManager;
 use super::append::{CompletedTxn, ProducerStateError, TxnMetadata};
-use super::verification::{VerificationGuard, VerificationState};
+use super::verification::{FirstOfTransaction, VerificationGuard, VerificationState};
 use crate::base::ids::{NO_TIMESTAMP, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use crate::record::batch::BatchHeader;
 
@@ -66,17 +66,16 @@ impl ProducerStateManager {
     /// presented to [`Self::check_verified`] (`UnifiedLog.maybeStartTransactionVerification`).
     pub fn start_verification(
         &mut self,
-        header: &BatchHeader,
-        supports_epoch_bump: bool,
+        batch: &FirstOfTransaction,
         now: TimestampMs,
     ) -> Result<Option<VerificationGuard>, ProducerStateError> {
-        self.check_not_stale(header)?;
-        let (epoch, sequence) = (header.producer_epoch, header.base_sequence);
-        if self.has_ongoing_transaction(header.producer_id, epoch) {
+        let FirstOfTransaction { producer_id, epoch, sequence, supports_epoch_bump } = *batch;
+        self.check_not_stale(producer_id, epoch)?;
+        if self.has_ongoing_transaction(producer_id, epoch) {
             return Ok(None);
         }
         let made = &mut self.verifications_made;
-        let state = self.verifications.entry(header.producer_id).or_insert_with(|| {
+        let state = self.verifications.entry(producer_id).or_insert_with(|| {
             *made += 1;
             let guard = VerificationGuard::nth(*made);
             VerificationState { guard, started: now, lowest_sequence: sequence, epoch, supports_epoch_bump }
@@ -97,14 +96,13 @@ impl ProducerStateManager {
         if !header.is_transactional() || header.is_control() || self.has_ongoing_transaction(producer_id, header.producer_epoch) {
             return Ok(());
         }
-        self.check_not_stale(header)?;
+        self.check_not_stale(producer_id, header.producer_epoch)?;
         let verified = guard.is_some() && guard == self.verification(producer_id).map(|state| state.guard);
         if verified { Ok(()) } else { Err(ProducerStateError::NotVerified { producer_id }) }
     }
 
     /// A smaller epoch is called so even where its transaction is over, because that is what the client can recover from.
-    fn check_not_stale(&self, header: &BatchHeader) -> Result<(), ProducerStateError> {
-        let (producer_id, epoch) = (header.producer_id, header.producer_epoch);
+    fn check_not_stale(&self, producer_id: ProducerId, epoch: ProducerEpoch) -> Result<(), ProducerStateError> {
         match self.entry(producer_id) {
             Some(entry) if epoch < entry.epoch => {
                 let (offset, current) = (self.map_end_offset, entry.epoch);

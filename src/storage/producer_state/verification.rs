@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::base::ids::{ProducerEpoch, TimestampMs};
+use crate::base::ids::{ProducerEpoch, ProducerId, TimestampMs};
 
 /// Names one verification; unique within its partition's life in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,17 @@ impl VerificationGuard {
     pub(super) fn nth(count: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(count))
     }
+}
+
+/// A batch that may be the first of its transaction in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstOfTransaction {
+    pub producer_id: ProducerId,
+    pub epoch: ProducerEpoch,
+    /// −1 for coordinators, who do not count.
+    pub sequence: i32,
+    /// Whether the producer speaks transactions of version 2, whose epochs all begin with sequence 0.
+    pub supports_epoch_bump: bool,
 }
 
 /// A verification under way.

@@ -11,7 +11,7 @@ use crate::config::topic::TopicConfig;
 use crate::record::batch::{BatchHeader, HEADER_LEN};
 use crate::storage::checkpoint::FileError;
 use crate::storage::directory::is_shortage;
-use crate::storage::names::FileKind;
+use crate::storage::names::{FileKind, FileState};
 use crate::storage::offset_index;
 use crate::storage::segment::index::NO_LARGEST;
 use crate::storage::time_index::{self, TimeEntries, TimestampOffset};
@@ -185,7 +185,7 @@ impl Segment {
     pub(in crate::storage) fn reserve(&self, from: u64, len: u64) {
         // Under the index' lock, as cuts and seals are: what is reserved behind a sealed end would never be given back.
         let _index = self.index.lock();
-        if self.sealed.load(Ordering::Relaxed) || self.deleted.load(Ordering::Relaxed) {
+        if self.sealed.load(Ordering::Relaxed) || self.state() != FileState::Live {
             return;
         }
         if let Ok(file) = self.file(FileKind::Log, OpenMode::ReadWrite)

@@ -9,6 +9,7 @@
 //! All methods take `&self`: appends, rolls and cuts are made under the lock of the log's owner, readers come at any time.
 
 mod append;
+mod cleaned;
 mod index;
 mod lookup;
 mod repair;
@@ -16,7 +17,7 @@ mod truncate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -43,7 +44,8 @@ pub struct Segment {
     map_len: AtomicU64,
     /// Space reserved in the file, from its start; 0 if none was.
     reserved: AtomicU64,
-    deleted: AtomicBool,
+    /// A [`FileState`]: how the files are named now.
+    state: AtomicU8,
     sealed: AtomicBool,
     /// In its log's list of segments to be synced.
     pub(super) dirty: AtomicBool,
@@ -81,9 +83,19 @@ impl Segment {
         map_len: u64,
         now: TimestampMs,
     ) -> Result<Arc<Self>, FileError> {
+        Self::create_as(FileState::Live, home, base_offset, map_len, now)
+    }
+
+    fn create_as(
+        state: FileState,
+        home: &Arc<LogHome>,
+        base_offset: Offset,
+        map_len: u64,
+        now: TimestampMs,
+    ) -> Result<Arc<Self>, FileError> {
         let disk = home.disk();
-        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex] {
-            let path = home.file(base_offset, kind, FileState::Live);
+        for kind in FileKind::OF_SEGMENT {
+            let path = home.file(base_offset, kind, state);
             if disk.exists(&path) {
                 tracing::warn!(path = %path.display(), "a file is in the way of a new segment and is removed");
                 disk.remove_file(&path).map_err(FileError::io("remove", &path))?;
@@ -93,7 +105,7 @@ impl Segment {
             }
         }
         let files = SegmentFiles { offset_index: Some(0), time_index: Some(0), modified: now, ..SegmentFiles::default() };
-        let segment = Self::open(home, base_offset, files, now);
+        let segment = Self::open_as(state, home, base_offset, files, now);
         segment.map_len.store(map_len, Ordering::Relaxed);
         segment.name_is_new.store(true, Ordering::Relaxed);
         Ok(segment)
@@ -101,7 +113,11 @@ impl Segment {
 
     /// A segment whose files are there. Nothing is opened.
     pub(super) fn open(home: &Arc<LogHome>, base_offset: Offset, files: SegmentFiles, now: TimestampMs) -> Arc<Self> {
-        let transactions = home.file(base_offset, FileKind::TransactionIndex, FileState::Live);
+        Self::open_as(FileState::Live, home, base_offset, files, now)
+    }
+
+    fn open_as(state: FileState, home: &Arc<LogHome>, base_offset: Offset, files: SegmentFiles, now: TimestampMs) -> Arc<Self> {
+        let transactions = home.file(base_offset, FileKind::TransactionIndex, state);
         Arc::new(Self {
             base_offset,
             home: home.clone(),
@@ -109,7 +125,7 @@ impl Segment {
             generation: AtomicU32::new(0),
             map_len: AtomicU64::new(files.log),
             reserved: AtomicU64::new(0),
-            deleted: AtomicBool::new(false),
+            state: AtomicU8::new(state as u8),
             sealed: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             name_is_new: AtomicBool::new(false),
@@ -147,8 +163,7 @@ impl Segment {
     }
 
     fn path_of(&self, kind: FileKind) -> PathBuf {
-        let state = if self.deleted.load(Ordering::Acquire) { FileState::Deleted } else { FileState::Live };
-        self.home.file(self.base_offset, kind, state)
+        self.home.file(self.base_offset, kind, self.state())
     }
 
     fn slot(&self, kind: FileKind) -> &Arc<Slot> {
@@ -218,25 +233,45 @@ impl Segment {
         position >= self.written_from
     }
 
+    fn state(&self) -> FileState {
+        let state = self.state.load(Ordering::Acquire);
+        FileState::ALL.into_iter().find(|known| *known as u8 == state).expect("it was stored as one of them")
+    }
+
     /// Renames the files so that they are seen to be going, and lets go of descriptors and maps. The files' new names.
     pub(super) fn mark_deleted(&self) -> Result<Vec<PathBuf>, FileError> {
-        let disk = self.home.disk();
-        let mut renamed = Vec::new();
+        self.mark_deleted_of(&FileKind::ALL)
+    }
+
+    /// The same but for the snapshot of the producers at the base offset, which another segment is about to have.
+    pub(super) fn mark_replaced(&self) -> Result<Vec<PathBuf>, FileError> {
+        self.mark_deleted_of(&FileKind::OF_SEGMENT)
+    }
+
+    fn mark_deleted_of(&self, kinds: &[FileKind]) -> Result<Vec<PathBuf>, FileError> {
         let _index = self.index.lock();
-        for kind in FileKind::ALL {
-            let from = self.home.file(self.base_offset, kind, FileState::Live);
-            let to = self.home.file(self.base_offset, kind, FileState::Deleted);
-            match disk.rename(&from, &to) {
+        let renamed = self.rename_files(kinds, FileState::Deleted)?;
+        for slot in [&self.log, &self.offset_index, &self.time_index] {
+            slot.close();
+        }
+        Ok(renamed)
+    }
+
+    /// Renames files to what they are called in another state, the log first; their new names. Called with the index locked.
+    fn rename_files(&self, kinds: &[FileKind], to_state: FileState) -> Result<Vec<PathBuf>, FileError> {
+        let from_state = self.state();
+        let mut renamed = Vec::new();
+        for kind in kinds {
+            let from = self.home.file(self.base_offset, *kind, from_state);
+            let to = self.home.file(self.base_offset, *kind, to_state);
+            match self.home.disk().rename(&from, &to) {
                 Ok(()) => renamed.push(to),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(FileError::io("rename", &from)(error)),
             }
         }
-        self.deleted.store(true, Ordering::Release);
+        self.state.store(to_state as u8, Ordering::Release);
         self.transactions.lock().set_path(self.path_of(FileKind::TransactionIndex));
-        for slot in [&self.log, &self.offset_index, &self.time_index] {
-            slot.close();
-        }
         Ok(renamed)
     }
 

@@ -226,7 +226,7 @@ fn a_log_that_cannot_be_opened_does_not_keep_the_others_from_it() {
 fn a_file_where_a_directory_should_be_and_one_that_cannot_be_written_are_errors_that_name_it() {
     let disk = SimulatedDisk::default();
     disk.replace(Path::new("/a"), b"a file").unwrap();
-    assert!(matches!(open(&disk, config(&["/a"])), Err(OpenError::NoDirectory)));
+    assert!(matches!(open(&disk, config(&["/a"])), Err(OpenError::NoDirectory(_))));
     let Opened { manager, .. } = open(&disk, config(&["/a", "/b"])).unwrap();
     assert_eq!(manager.directories().map(|d| d.path().to_owned()).collect::<Vec<_>>(), [PathBuf::from("/b")]);
     drop(manager);
@@ -235,7 +235,7 @@ fn a_file_where_a_directory_should_be_and_one_that_cannot_be_written_are_errors_
             .then_some(std::io::ErrorKind::ReadOnlyFilesystem)
     });
     disk.create_dir_all(Path::new("/c")).unwrap();
-    assert!(matches!(open(&disk, config(&["/c"])), Err(OpenError::NoDirectory)));
+    assert!(matches!(open(&disk, config(&["/c"])), Err(OpenError::NoDirectory(_))));
 }
 
 #[test]

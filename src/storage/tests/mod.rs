@@ -1,6 +1,7 @@
 //! Tests of the log as a whole, on the simulated disk.
 
 mod basics;
+mod compaction;
 mod damage;
 mod following;
 mod manager;

@@ -119,7 +119,7 @@ impl Run {
     fn new(segment_bytes: i32) -> Self {
         let mut bench = Bench::small_segments(segment_bytes);
         bench.config.retention_bytes = 4 * i64::from(segment_bytes);
-        bench.settings = Arc::new(LogSettings { transaction_verification: false, ..LogSettings::default() });
+        bench.settings = Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() });
         let log = bench.create();
         Self { bench, log: Some(log), model: Model::default(), trace: Vec::new(), interruptions: Vec::new() }
     }

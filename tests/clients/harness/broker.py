@@ -14,16 +14,16 @@ from pathlib import Path
 START_SECONDS = 90
 STOP_SECONDS = 60
 
-# Groups need not wait for members to gather; members of the newer groups hear of a change as soon as those of the classic
-# ones, whose heartbeat the client sets. All else is as it comes.
+# Groups need not wait for members to gather. All else is as it comes.
 SETTINGS = {
-    "group.consumer.heartbeat.interval.ms": 500,
-    "group.consumer.min.heartbeat.interval.ms": 500,
     "group.initial.rebalance.delay.ms": 0,
     "log.cleaner.backoff.ms": 1000,
 }
-# One host: no topic of the broker's own can have three replicas.
+# One host: no topic of the broker's own can have three replicas. Members of the newer groups hear of a change as soon as those of
+# the classic ones, whose heartbeat the client sets.
 KAFKA_SETTINGS = {
+    "group.consumer.heartbeat.interval.ms": 500,
+    "group.consumer.min.heartbeat.interval.ms": 500,
     "offsets.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.replication.factor": 1,

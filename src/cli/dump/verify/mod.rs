@@ -116,7 +116,7 @@ fn top_level(dir: &Path, report: &mut Report) {
             report.findings.extend(findings.into_vec());
         }
     };
-    for name in [offsets::RECOVERY_POINT, offsets::HIGH_WATERMARK, offsets::LOG_START, offsets::CLEANER] {
+    for name in [offsets::RECOVERY_POINT, offsets::HIGH_WATERMARK, offsets::LOG_START, offsets::CLEANER, offsets::ACTIVE_SIZE] {
         let path = dir.join(name);
         let read: Result<BTreeMap<TopicPartition, Offset>, FileError> = offsets::read(&RealDisk, &path);
         note(path, read.map(drop));

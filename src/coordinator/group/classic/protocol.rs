@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::protocol::StrBytes;
 
-use crate::coordinator::group::wire::Reader;
+use crate::coordinator::wire::Reader;
 
 use super::group::{ClassicGroup, State};
 use super::member::Protocol;

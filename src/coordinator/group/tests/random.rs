@@ -49,7 +49,7 @@ fn line() -> impl Strategy<Value = String> {
         5 => commit(),
         2 => select(vec!["end 7 commit", "end 7 abort", "end 8 commit", "end 8 abort"]).prop_map(String::from),
         1 => select(vec!["fetch all", "fetch all stable", "fetch t0", "fetch t0 stable"]).prop_map(String::from),
-        1 => select(vec!["restart", "rewrite"]).prop_map(String::from),
+        1 => select(vec!["restart", "compact"]).prop_map(String::from),
         6 => wait.prop_map(|time| format!("wait {time}")),
     ]
 }
@@ -81,7 +81,7 @@ proptest! {
         world.wait(Duration::from_secs(30 * 24 * 3600));
         prop_assert!(generation(&world).is_none(), "the group stays: {:?}", world.shard);
         prop_assert!(world.shard.next_deadline().is_none(), "an idle shard waits for nothing");
-        world.rewrite();
+        world.compact();
         prop_assert!(world.log.is_empty(), "nothing is left of it: {:?}", world.log);
     }
 }

@@ -288,6 +288,5 @@ proptest! {
         world.tell("join a v3");
         world.tell("list");
         world.wait(std::time::Duration::from_secs(3600));
-        world.rewrite();
     }
 }

@@ -19,9 +19,8 @@ use crate::base::time::Clock;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::coordinator::group::request::{Client, DeletedTopic};
-use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::memory_log::MemoryLog;
-use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::coordinator::shard::{EndOfTransaction, Producer, TransactionResult};
 
 fn coordinator() -> GroupCoordinator {
     let config = GroupConfig { initial_rebalance_delay_ms: 0, offsets_topic_partitions: 4, ..GroupConfig::default() };
@@ -152,7 +151,8 @@ async fn who_does_not_lead_says_so() {
     assert_eq!(coordinator.delete_groups(vec![text("g")]).await[0].error_code, code);
     assert_eq!(coordinator.list_groups(Vec::new(), Vec::new()).await, Ok(Vec::new()), "there is nothing here, and that is true");
     let producer = Producer { id: 1, epoch: 0 };
-    assert_eq!(coordinator.complete_transaction(0, producer, 0, TransactionResult::Commit).await, Err(ErrorCode::NotCoordinator));
+    let end = EndOfTransaction { producer, coordinator_epoch: 0, transaction_version: 0, result: TransactionResult::Commit };
+    assert_eq!(coordinator.complete_transaction(0, end).await, Err(ErrorCode::NotCoordinator));
 }
 
 #[tokio::test]
@@ -263,7 +263,7 @@ async fn clients_are_told_what_they_understand() {
         .with_name(text("t").into())
         .with_partitions(vec![txn_offset_commit_request::TxnOffsetCommitRequestPartition::default()]);
     let request = TxnOffsetCommitRequest::default().with_group_id(text("g").into()).with_topics(vec![topic]);
-    let response = coordinator.commit_transactional_offsets(request).await;
+    let response = coordinator.commit_transactional_offsets(request, None).await;
     assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::InvalidProducerEpoch.code());
 }
 
@@ -282,35 +282,6 @@ async fn commits_of_one_connection_are_decided_in_order() {
         assert_eq!(answer.await.topics[0].partitions[0].error_code, 0);
     }
     assert_eq!(committed(&coordinator, "g", "t").await, 2999);
-}
-
-#[tokio::test]
-async fn the_log_is_rewritten_before_it_grows_without_bound() {
-    let (coordinator, logs) = leading().await;
-    let log = &logs[coordinator.partition_for("g") as usize];
-    let note = StrBytes::from_string("x".repeat(4000));
-    let noted = |offset| {
-        let mut request = commit("g", "t", offset);
-        request.topics[0].partitions[0].committed_metadata = Some(note.clone());
-        coordinator.commit_offsets(9, request)
-    };
-    coordinator.commit_offsets(9, commit("other", "t", 7)).await;
-    let mut last = 0;
-    while log.extent().unwrap().start == 0 {
-        for answer in (0..200).map(|n| noted(last + n)).collect::<Vec<_>>() {
-            assert_eq!(answer.await.topics[0].partitions[0].error_code, 0);
-        }
-        last += 200;
-        assert!(last < 10_000, "16 MiB of commits are 4,200 of these");
-    }
-    assert!(log.batches().iter().map(Bytes::len).sum::<usize>() < 2 << 20);
-    // Whoever reads what is left knows as much.
-    let again = self::coordinator();
-    for (partition, log) in logs.iter().enumerate() {
-        again.on_elected(partition as i32, 1, MemoryLog::of(log.batches()));
-    }
-    loaded(&again).await;
-    assert_eq!((committed(&again, "g", "t").await, committed(&again, "other", "t").await), (last - 1, 7));
 }
 
 #[tokio::test]

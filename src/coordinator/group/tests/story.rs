@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::world::World;
 use super::{subscription, text};
 use crate::coordinator::group::request::{Client, DeletedTopic, GroupRequest};
-use crate::coordinator::shard::{Producer, TransactionResult};
+use crate::coordinator::shard::{EndOfTransaction, Producer, TransactionResult};
 
 impl World {
     pub fn tell(&mut self, line: &str) {
@@ -49,7 +49,8 @@ impl World {
             "end" => {
                 let result = if args[1] == "commit" { TransactionResult::Commit } else { TransactionResult::Abort };
                 let producer = Producer { id: who.parse().expect("a producer id"), epoch: 0 };
-                self.ask(who, GroupRequest::EndTransaction { producer, coordinator_epoch: 0, result });
+                let end = EndOfTransaction { producer, coordinator_epoch: 0, transaction_version: 0, result };
+                self.ask(who, GroupRequest::EndTransaction(end));
             }
             "fetch" => self.fetch(args),
             "forget" => {
@@ -73,7 +74,7 @@ impl World {
                 self.ask("drop", GroupRequest::TopicsDeleted(topics.into()));
             }
             "restart" => self.restart(),
-            "rewrite" => self.rewrite(),
+            "compact" => self.compact(),
             "state" => {
                 let state = self.state();
                 self.answers.push(state);
@@ -153,7 +154,7 @@ impl World {
                 .with_member_id(member_id)
                 .with_group_instance_id(instance_id)
                 .with_topics(topics.collect());
-            return self.ask(who, GroupRequest::TxnOffsetCommit(request));
+            return self.ask(who, GroupRequest::TxnOffsetCommit { request, guard: None });
         }
         let topics = offsets.iter().map(|(name, offset)| {
             let (topic, partition) = topic_partition(name);

@@ -1,6 +1,6 @@
 //! A shard with its log and its clients, for stories and random histories: does what the runtime does, on a log that takes everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +9,14 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::text;
 use crate::base::ErrorCode;
-use crate::base::ids::Offset;
+use crate::base::ids::{Offset, ProducerId};
 use crate::base::time::Mono;
 use crate::coordinator::group::classic::State;
 use crate::coordinator::group::config::GroupConfig;
 use crate::coordinator::group::record::Record;
 use crate::coordinator::group::request::{GroupRequest, GroupResponse};
 use crate::coordinator::group::shard::{Group, GroupShard};
-use crate::coordinator::rewrite::LiveState;
-use crate::coordinator::shard::{At, Effects, Position, RequestId, Shard, TransactionResult, Write};
+use crate::coordinator::shard::{At, Effects, EndOfTransaction, Position, RequestId, Shard, TransactionResult, Write};
 
 /// One entry of the log.
 #[derive(Clone, Debug)]
@@ -82,8 +81,8 @@ impl World {
     fn take(&mut self, effects: Effects<GroupShard>) {
         match effects.write {
             Write::Records(records) => self.append(None, records),
-            Write::Transactional { producer, records } => self.append(Some(producer.id), records),
-            Write::Marker { producer, result, .. } => {
+            Write::Transactional { producer, records, .. } => self.append(Some(producer.id), records),
+            Write::Marker(EndOfTransaction { producer, result, .. }) => {
                 self.log.push(Entry::End(self.next_offset, producer.id, result));
                 self.next_offset += 1;
                 self.shard.replay_end_transaction(producer.id, result);
@@ -148,17 +147,50 @@ impl World {
         self.take(effects);
     }
 
-    /// The log is rewritten (`coordinator/rewrite.rs`).
-    pub fn rewrite(&mut self) {
-        let live = self.shard.live();
-        let start = live.keep_from.unwrap_or(self.next_offset).min(self.next_offset);
-        let offset = |entry: &Entry| match entry {
-            Entry::Record(position, _) => position.offset,
-            Entry::End(offset, ..) => *offset,
-        };
-        let kept = self.log.drain(..).filter(|entry| offset(entry) >= start);
-        self.log = kept.collect();
-        self.append(None, live.records);
+    /// The log is compacted as far as all in it is decided, and what the cleaner drops after a while is dropped: what is left of a key is its last
+    /// record, unless that deletes it; of a transaction its committed records, and its marker if there are any.
+    pub fn compact(&mut self) {
+        let mut open: BTreeMap<ProducerId, Offset> = BTreeMap::new();
+        for entry in &self.log {
+            match entry {
+                Entry::Record(Position { offset, transaction: Some(id) }, _) => drop(open.entry(*id).or_insert(*offset)),
+                Entry::Record(..) => {}
+                Entry::End(_, id, _) => drop(open.remove(id)),
+            }
+        }
+        let stable = open.values().min().copied().unwrap_or(self.next_offset);
+        let mut results: BTreeMap<ProducerId, TransactionResult> = BTreeMap::new();
+        let (mut keys, mut with_records) = (BTreeSet::new(), BTreeSet::new());
+        let mut kept = Vec::new();
+        for entry in self.log.drain(..).rev() {
+            let stays = match &entry {
+                Entry::Record(Position { offset, transaction }, record) => {
+                    let result = transaction.and_then(|id| results.get(&id)).copied();
+                    let (key, value) = record.encode();
+                    let is_last = *offset < stable && result != Some(TransactionResult::Abort) && keys.insert(key);
+                    *offset >= stable || is_last && value.is_some()
+                }
+                Entry::End(_, id, result) => {
+                    results.insert(*id, *result);
+                    true
+                }
+            };
+            if stays {
+                kept.push(entry);
+            }
+        }
+        for entry in kept.into_iter().rev() {
+            let stays = match &entry {
+                Entry::Record(position, _) => {
+                    with_records.extend(position.transaction);
+                    true
+                }
+                Entry::End(offset, id, _) => with_records.remove(id) || *offset >= stable,
+            };
+            if stays {
+                self.log.push(entry);
+            }
+        }
     }
 
     pub fn id(&self, who: &str) -> StrBytes {

@@ -111,3 +111,9 @@ fn end(manager: &mut ProducerStateManager, epoch: ProducerEpoch, result: Transac
 fn fails(result: Result<(), ProducerStateError>, code: ErrorCode) {
     assert_eq!(result.expect_err("must be refused").code(), code);
 }
+
+/// What a batch says of itself when it wants to be verified.
+fn first_of(header: &BatchHeader, supports_epoch_bump: bool) -> FirstOfTransaction {
+    let (producer_id, epoch, sequence) = (header.producer_id, header.producer_epoch, header.base_sequence);
+    FirstOfTransaction { producer_id, epoch, sequence, supports_epoch_bump }
+}

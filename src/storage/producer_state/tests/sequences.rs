@@ -112,7 +112,7 @@ fn idle_producers_expire_but_not_those_with_an_open_transaction() {
     let mut manager = ProducerStateManager::default();
     client(&mut manager, data(5, 0, 1)).unwrap();
     client(&mut manager, data(5, 0, 2).pid(2).txn()).unwrap();
-    manager.start_verification(&data(0, 0, 3).pid(3).txn().header(), false, NOW).unwrap();
+    manager.start_verification(&first_of(&data(0, 0, 3).pid(3).txn().header(), false), NOW).unwrap();
     manager.remove_expired(NOW + EXPIRATION_MS - 1, EXPIRATION_MS);
     assert_eq!((manager.producer_count(), manager.verification(3).is_some()), (2, true));
     manager.remove_expired(NOW + EXPIRATION_MS, EXPIRATION_MS);

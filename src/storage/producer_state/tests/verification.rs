@@ -10,14 +10,14 @@ fn the_first_batch_of_a_transaction_needs_the_guard_of_its_verification() {
     let mut manager = ProducerStateManager::default();
     let first = data(0, 0, 0).txn();
     assert_eq!(manager.check_verified(&first.header(), None).unwrap_err().code(), InvalidTxnState);
-    let guard = manager.start_verification(&first.header(), true, NOW).unwrap();
-    assert_eq!(manager.start_verification(&first.header(), true, NOW).unwrap(), guard, "one verification at a time");
+    let guard = manager.start_verification(&first_of(&first.header(), true), NOW).unwrap();
+    assert_eq!(manager.start_verification(&first_of(&first.header(), true), NOW).unwrap(), guard, "one verification at a time");
     manager.check_verified(&first.header(), guard).unwrap();
     client(&mut manager, first).unwrap();
     assert!(manager.verification(PID).is_none(), "used up");
 
     let second = data(0, 1, 1).txn();
-    assert_eq!(manager.start_verification(&second.header(), true, NOW).unwrap(), None, "the transaction is open");
+    assert_eq!(manager.start_verification(&first_of(&second.header(), true), NOW).unwrap(), None, "the transaction is open");
     manager.check_verified(&second.header(), None).unwrap();
     manager.check_verified(&data(0, 1, 1).header(), None).unwrap();
     manager.check_verified(&marker_header(data(0, 1, 1)), None).unwrap();
@@ -27,10 +27,10 @@ fn the_first_batch_of_a_transaction_needs_the_guard_of_its_verification() {
 fn a_guard_does_not_outlive_a_marker() {
     let mut manager = ProducerStateManager::default();
     let batch = data(0, 0, 0).txn().header();
-    let stale = manager.start_verification(&batch, false, NOW).unwrap();
+    let stale = manager.start_verification(&first_of(&batch, false), NOW).unwrap();
     end(&mut manager, 0, Abort, 0);
     assert_eq!(manager.check_verified(&batch, stale).unwrap_err().code(), InvalidTxnState);
-    let fresh = manager.start_verification(&batch, false, NOW).unwrap();
+    let fresh = manager.start_verification(&first_of(&batch, false), NOW).unwrap();
     assert_ne!(stale, fresh);
     assert_eq!(manager.check_verified(&batch, stale).unwrap_err().code(), InvalidTxnState);
     manager.check_verified(&batch, fresh).unwrap();
@@ -42,14 +42,14 @@ fn an_old_epoch_is_named_before_a_missing_verification() {
     end(&mut manager, 3, Abort, 0);
     let old = data(2, 0, 1).txn().header();
     assert_eq!(manager.check_verified(&old, None).unwrap_err().code(), InvalidProducerEpoch);
-    assert_eq!(manager.start_verification(&old, true, NOW).unwrap_err().code(), InvalidProducerEpoch);
+    assert_eq!(manager.start_verification(&first_of(&old, true), NOW).unwrap_err().code(), InvalidProducerEpoch);
 }
 
 #[test]
 fn the_lowest_sequence_seen_while_verifying_must_be_written_first() {
     let mut manager = ProducerStateManager::default();
     let mut ask = |epoch, sequence| {
-        manager.start_verification(&data(epoch, sequence, 0).txn().header(), false, NOW).unwrap();
+        manager.start_verification(&first_of(&data(epoch, sequence, 0).txn().header(), false), NOW).unwrap();
         let state = manager.verification(PID).unwrap();
         (state.lowest_sequence, state.epoch)
     };
@@ -66,7 +66,7 @@ fn the_lowest_sequence_seen_while_verifying_must_be_written_first() {
 fn transactions_of_version_2_begin_with_sequence_zero() {
     for (supports_epoch_bump, accepted) in [(false, true), (true, false)] {
         let mut manager = ProducerStateManager::default();
-        manager.start_verification(&data(0, 3, 0).txn().header(), supports_epoch_bump, NOW).unwrap();
+        manager.start_verification(&first_of(&data(0, 3, 0).txn().header(), supports_epoch_bump), NOW).unwrap();
         assert_eq!(client(&mut manager, data(0, 3, 0).txn()).is_ok(), accepted);
         assert!(client(&mut manager, data(1, 0, 0).txn()).is_ok());
     }

@@ -37,6 +37,10 @@ impl<'a> Reader<'a> {
         Some(*taken)
     }
 
+    pub fn i8(&mut self) -> Option<i8> {
+        self.array().map(i8::from_be_bytes)
+    }
+
     pub fn i16(&mut self) -> Option<i16> {
         self.array().map(i16::from_be_bytes)
     }
@@ -118,6 +122,17 @@ impl<'a> Reader<'a> {
         if self.flexible { Some(self.unsigned_varint()?.checked_sub(1)? as usize) } else { usize::try_from(self.i32()?).ok() }
     }
 
+    /// The length of an array that may be null.
+    pub fn any_nullable_array_len(&mut self) -> Option<Option<usize>> {
+        if self.flexible {
+            return Some((self.unsigned_varint()? as usize).checked_sub(1));
+        }
+        match self.i32()? {
+            -1 => Some(None),
+            len => usize::try_from(len).ok().map(Some),
+        }
+    }
+
     /// Reads tagged fields, giving each to `field`; `None` from it means malformed.
     pub fn tagged_fields(&mut self, mut field: impl FnMut(u32, &'a [u8]) -> Option<()>) -> Option<()> {
         for _ in 0..self.unsigned_varint()? {
@@ -128,9 +143,14 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
+    /// Reads tagged fields, where the version has them.
+    pub fn any_tagged_fields_with(&mut self, field: impl FnMut(u32, &'a [u8]) -> Option<()>) -> Option<()> {
+        if self.flexible { self.tagged_fields(field) } else { Some(()) }
+    }
+
     /// Skips tagged fields, where the version has them.
     pub fn any_tagged_fields(&mut self) -> Option<()> {
-        if self.flexible { self.tagged_fields(|_, _| Some(())) } else { Some(()) }
+        self.any_tagged_fields_with(|_, _| Some(()))
     }
 }
 
@@ -150,13 +170,16 @@ pub fn put_nullable_string(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
-pub fn put_compact_string(out: &mut Vec<u8>, text: &str) {
-    let mut len = text.len() as u32 + 1;
-    while len >= 0x80 {
-        out.put_u8(len as u8 | 0x80);
-        len >>= 7;
+pub fn put_unsigned_varint(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
     }
-    out.put_u8(len as u8);
+    out.put_u8(value as u8);
+}
+
+pub fn put_compact_string(out: &mut Vec<u8>, text: &str) {
+    put_unsigned_varint(out, text.len() as u32 + 1);
     out.put_slice(text.as_bytes());
 }
 

@@ -1,0 +1,187 @@
+//! Ending transactions: writes their markers to every partition they touched, and tells the coordinator when all are written
+//! (`TransactionMarkerChannelManager`).
+//!
+//! One task for each shard of the transaction coordinator here takes the shard's work and lives as long as the shard.
+//! Invariants:
+//! - a marker is written only for a decision that is committed;
+//! - a partition is left alone only when its marker is committed or the partition is gone; until then the write is tried again;
+//! - whatever is interrupted is done again by the shard's next life: a marker may be written twice, and changes nothing the second time.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use tracing::{debug, warn};
+
+use super::Broker;
+use super::topics::CONSUMER_OFFSETS;
+use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
+use crate::base::ids::TopicPartition;
+use crate::coordinator::mailbox::Mailbox;
+use crate::coordinator::shard::EndOfTransaction;
+use crate::coordinator::shards::Started;
+use crate::coordinator::transaction::request::{TransactionRequest, TransactionResponse};
+use crate::coordinator::transaction::shard::TransactionShard;
+use crate::coordinator::transaction::work::{Finished, Markers, TimedOut, Work};
+use crate::record::control::EndTransactionMarker;
+use crate::replica::acknowledgement::{AcknowledgementWait, Unacknowledged};
+use crate::replica::partition::Acks;
+
+/// How long a marker may wait for its commit before it is written again.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
+const RETRY_MIN: Duration = Duration::from_millis(5);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How long to wait before asking a shard again that could not answer.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+type Done = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
+
+/// Does the work of a shard until the shard ends.
+pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
+    let Started { mailbox, stop } = shard;
+    let mut doing: FuturesUnordered<Done> = FuturesUnordered::new();
+    let mut ending: HashSet<Finished> = HashSet::new();
+    let mut taking = take(&mailbox, false);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(done) = doing.next(), if !doing.is_empty() => drop(done.map(|done| ending.remove(&done))),
+            work = &mut taking => {
+                let again = work.is_none();
+                for markers in work.iter().flat_map(|work| &work.markers) {
+                    // An answer that was thought lost may not have been.
+                    if ending.insert(markers.finished()) {
+                        doing.push(Box::pin(end(broker.clone(), mailbox.clone(), markers.clone())));
+                    }
+                }
+                for timed_out in work.into_iter().flat_map(|work| work.timed_out) {
+                    doing.push(Box::pin(abort_timed_out(mailbox.clone(), broker.clone(), timed_out)));
+                }
+                taking = take(&mailbox, again);
+            }
+        }
+    }
+}
+
+/// The shard's next work; `None` if it cannot be had now, and what was there is lost.
+fn take(mailbox: &Mailbox<TransactionShard>, again: bool) -> Pin<Box<dyn Future<Output = Option<Work>> + Send>> {
+    let mailbox = mailbox.clone();
+    Box::pin(async move {
+        if again {
+            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+        }
+        match mailbox.submit(TransactionRequest::TakeWork { again }).await.map(Work::from) {
+            Ok(work) if work.markers.is_empty() && work.timed_out.is_empty() => None,
+            Ok(work) => Some(work),
+            Err(error) => {
+                debug!(?error, "the work of a shard of the transaction coordinator cannot be had now");
+                None
+            }
+        }
+    })
+}
+
+async fn abort_timed_out(mailbox: Mailbox<TransactionShard>, broker: Arc<Broker>, timed_out: TimedOut) -> Option<Finished> {
+    let TimedOut { id, producer } = timed_out;
+    let fence = |fresh| {
+        let answer = mailbox.submit(TransactionRequest::FenceTimedOut { id: id.clone(), producer, fresh });
+        let answer = async move { answer.await.map_or_else(|error| Err(error.into()), TransactionResponse::into) };
+        Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
+    };
+    // What fails is found again at the next look.
+    if let Err(error) = broker.with_producer_id(fence).await {
+        warn!(transactional_id = %id, ?error, "a transaction that timed out could not be aborted yet");
+    }
+    None
+}
+
+/// Ends one transaction: its markers, and then the word to its shard.
+async fn end(broker: Arc<Broker>, mailbox: Mailbox<TransactionShard>, markers: Markers) -> Option<Finished> {
+    crash_point("transaction-prepared");
+    let finished = markers.finished();
+    let mut left: Vec<TopicPartition> = markers.partitions.into_iter().collect();
+    let mut pause = RETRY_MIN;
+    loop {
+        let written = join_all(left.iter().map(|partition| broker.write_marker(partition, markers.end))).await;
+        let mut failed = Vec::new();
+        for (partition, written) in left.into_iter().zip(written) {
+            match written {
+                Ok(()) => crash_point("transaction-marker-written"),
+                Err(ErrorCode::UnknownTopicOrPartition) if broker.joined.load(Ordering::Acquire) => {
+                    debug!(%partition, transactional_id = %markers.id, "no marker is needed where the partition is gone");
+                }
+                Err(error @ (ErrorCode::TransactionCoordinatorFenced | ErrorCode::InvalidProducerEpoch)) => {
+                    warn!(%partition, transactional_id = %markers.id, ?error, "somebody else has ended this transaction");
+                    return Some(finished);
+                }
+                Err(_) => failed.push(partition),
+            }
+        }
+        if failed.is_empty() {
+            break;
+        }
+        left = failed;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+    crash_point("transaction-markers-written");
+    if mailbox.submit(TransactionRequest::Finished(finished.clone())).await.is_ok() {
+        crash_point("transaction-complete");
+    }
+    Some(finished)
+}
+
+impl Broker {
+    /// Writes the end of a transaction to one partition, before this returns; what it returns ends when the marker is committed.
+    ///
+    /// Errors: UNKNOWN_TOPIC_OR_PARTITION if the metadata does not know it; INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED of the log;
+    /// others pass.
+    pub fn write_marker(
+        &self,
+        partition: &TopicPartition,
+        end: EndOfTransaction,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>> {
+        let failed = |error| Box::pin(std::future::ready(Err(error))) as Pin<Box<dyn Future<Output = _> + Send>>;
+        let TopicPartition { topic, partition: number } = partition;
+        let known = self.metadata.image().topic(topic).is_some_and(|topic| topic.partition(*number).is_some());
+        if !known {
+            return failed(ErrorCode::UnknownTopicOrPartition);
+        }
+        if &**topic == CONSUMER_OFFSETS {
+            let completed = self.groups.complete_transaction(*number, end);
+            // A coordinator that is not ready is to a writer of markers what a leader is that does not lead yet.
+            return Box::pin(async move {
+                completed.await.map_err(|error| match error {
+                    ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
+                        ErrorCode::NotLeaderOrFollower
+                    }
+                    error => error,
+                })
+            });
+        }
+        match self.append_marker(partition, end) {
+            Ok(appended) => Box::pin(async move {
+                let failures = AcknowledgementWait::new(vec![((), appended)]).acknowledged(COMMIT_TIMEOUT).await;
+                failures.into_iter().next().map_or(Ok(()), |((), error)| Err(error))
+            }),
+            Err(error) => failed(error),
+        }
+    }
+
+    fn append_marker(&self, partition: &TopicPartition, end: EndOfTransaction) -> Result<Unacknowledged, ErrorCode> {
+        let partition = self.replicas.partition(&partition.topic, partition.partition).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let EndOfTransaction { producer, coordinator_epoch, transaction_version, result } = end;
+        let now = self.clock.wall_ms();
+        let batch = EndTransactionMarker { result, coordinator_epoch }.batch(now, producer.id, producer.epoch);
+        let leader_epoch = partition.leader_epoch()?;
+        let offset = partition.append_built(&batch, transaction_version, None, leader_epoch, now)?;
+        Ok(Unacknowledged { partition, acks: Acks::All, leader_epoch, offset })
+    }
+}

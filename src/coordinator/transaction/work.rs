@@ -1,0 +1,112 @@
+//! What a shard wants done in the world: markers to be written, and transactions to be aborted because their time is over. Pure.
+//!
+//! One request of the broker is always open ([`WorkQueue::take`]); it is answered together with the decision that makes work, and therefore
+//! leaves when that decision is committed: **no marker is written before its Prepare record is committed.** An answer that is lost costs
+//! nothing: who asks `again` gets all that is not finished.
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::protocol::StrBytes;
+
+use super::metadata::TransactionMetadata;
+use crate::base::ids::TopicPartition;
+use crate::coordinator::shard::{EndOfTransaction, Producer, RequestId};
+
+/// The markers of one transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Markers {
+    pub id: StrBytes,
+    pub end: EndOfTransaction,
+    /// May be empty: an abort of nothing.
+    pub partitions: BTreeSet<TopicPartition>,
+}
+
+/// All markers of a transaction are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Finished {
+    pub id: StrBytes,
+    /// As in the markers.
+    pub producer: Producer,
+}
+
+/// A transaction that was open for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedOut {
+    pub id: StrBytes,
+    pub producer: Producer,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    pub markers: Vec<Markers>,
+    pub timed_out: Vec<TimedOut>,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.markers.is_empty() && self.timed_out.is_empty()
+    }
+}
+
+impl Markers {
+    /// The markers that a prepared transaction needs; `None` if it is not prepared.
+    pub fn of(id: &StrBytes, metadata: &TransactionMetadata, coordinator_epoch: i32) -> Option<Self> {
+        let end = EndOfTransaction {
+            producer: metadata.producer(),
+            coordinator_epoch,
+            transaction_version: metadata.client_transaction_version,
+            result: metadata.result()?,
+        };
+        Some(Self { id: id.clone(), end, partitions: metadata.partitions.clone() })
+    }
+
+    pub fn finished(&self) -> Finished {
+        Finished { id: self.id.clone(), producer: self.end.producer }
+    }
+}
+
+/// Work that nobody has taken yet, and who waits for it.
+#[derive(Debug, Default)]
+pub struct WorkQueue {
+    work: Work,
+    taker: Option<RequestId>,
+}
+
+impl WorkQueue {
+    pub fn push_markers(&mut self, markers: Option<Markers>) {
+        self.work.markers.extend(markers);
+    }
+
+    /// Names what has timed out, all of it; what an earlier look has found and nobody has taken is in it.
+    pub fn set_timed_out(&mut self, timed_out: Vec<TimedOut>) {
+        self.work.timed_out = timed_out;
+    }
+
+    /// Whether somebody waits for work. There is one taker at a time: a second is told that there is nothing, and may ask again.
+    pub fn has_taker(&self) -> bool {
+        self.taker.is_some()
+    }
+
+    pub fn take(&mut self, taker: RequestId) {
+        self.taker = Some(taker);
+    }
+
+    /// Forgets what was queued: it is all told anew.
+    pub fn clear(&mut self) {
+        self.work = Work::default();
+    }
+
+    /// The answer that is due.
+    pub fn answer(&mut self) -> Option<(RequestId, Work)> {
+        if self.work.is_empty() {
+            return None;
+        }
+        Some((self.taker.take()?, std::mem::take(&mut self.work)))
+    }
+
+    /// Nobody waits any more, as after a lost connection.
+    #[cfg(test)]
+    pub fn forget_taker(&mut self) {
+        self.taker = None;
+    }
+}
