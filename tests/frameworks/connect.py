@@ -158,7 +158,12 @@ def distributed_restart() -> None:
     equal(None, _position(shared, first), "offset after its reset")
     shared.workers.persist("PUT", f"/connectors/{first}/resume")
     again = set(shared.files[0].lines)
-    eventually("lines are read again", lambda: all(shared.counts()[line] == 2 for line in again), PATIENCE)
+
+    def again_all() -> bool:
+        counts = shared.counts()
+        return all(counts[line] == 2 for line in again)
+
+    eventually("lines are read again", again_all, PATIENCE)
     shared.workers.persist("DELETE", f"/connectors/{first}")
     shared.workers.runs(shared.TASKS - 1, shared.both)
     shared.workers.stop()

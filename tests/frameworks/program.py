@@ -6,9 +6,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-JAVA = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+JAVA = ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+JAVA += [f"-Dorg.slf4j.simpleLogger.{key}" for key in ("showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")]
 WORK = Path(os.environ["WORK"])
 STOP_SECONDS = 60
+ANSWER_SECONDS = 60
 PR_SET_PDEATHSIG = 1
 
 
@@ -50,6 +52,14 @@ class Program:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
+
+    @staticmethod
+    def answer(main: str, *words) -> list:
+        """The lines that a program prints which ends by itself."""
+        command = [*JAVA, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", os.environ["FRAMEWORKS"], main, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, cwd=WORK)
+        assert done.returncode == 0, f"{main} ended with status {done.returncode}: {done.stderr[-600:]}"
+        return done.stdout.splitlines()
 
     @classmethod
     def check_all(cls) -> None:

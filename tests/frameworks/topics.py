@@ -1,13 +1,22 @@
 """Topics by way of librdkafka, which shares no code with the frameworks: made, filled, read to their end, asked about."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from time import monotonic
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 from suite import eventually
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
@@ -18,8 +27,8 @@ PATIENCE = 100  # seconds; a transaction left open by a kill is ended after 10 t
 class Record:
     partition: int
     offset: int
-    key: str | None
-    value: str | None
+    key: str | bytes | None
+    value: str | bytes | None
     time: int
     headers: tuple
 
@@ -59,6 +68,17 @@ def config(topic: str, bootstrap: str = BOOTSTRAP) -> dict:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     entries = admin(bootstrap).describe_configs([resource])[resource].result(30)
     return {name: entry.value for name, entry in entries.items()}
+
+
+def configure(topic: str, bootstrap: str = BOOTSTRAP, **config: str) -> None:
+    change = AlterConfigOpType.SET
+    entries = [ConfigEntry(key.replace("_", "."), value, incremental_operation=change) for key, value in config.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin(bootstrap).incremental_alter_configs([resource])[resource].result(30)
+
+
+def widen(topic: str, partitions: int, bootstrap: str = BOOTSTRAP) -> None:
+    admin(bootstrap).create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
 
 
 def write(topic: str, records, bootstrap: str = BOOTSTRAP) -> None:
@@ -117,8 +137,9 @@ def settled(*topics: str) -> None:
 class Reader:
     """Reads what is committed in all partitions of a topic, from the first record on, each time to the end as it is then."""
 
-    def __init__(self, topic: str, bootstrap: str = BOOTSTRAP):
+    def __init__(self, topic: str, bootstrap: str = BOOTSTRAP, text: bool = True):
         self.topic, self.records = topic, []
+        self.make = _record if text else _plain
         self.bootstrap = bootstrap
         self.consumer = Consumer(
             {
@@ -139,7 +160,7 @@ class Reader:
         while any(self.reached[part] < end for part, end in ends.items()):
             for message in self.consumer.consume(1000, timeout=0.2):
                 if message.error() is None:
-                    self.records.append(_record(message))
+                    self.records.append(self.make(message))
                     self.reached[message.partition()] = message.offset() + 1
                 elif message.error().code() == KafkaError._PARTITION_EOF:
                     self.reached[message.partition()] = message.offset()
@@ -151,13 +172,15 @@ class Reader:
         self.consumer.close()
 
 
+def _plain(message) -> Record:
+    place = message.partition(), message.offset()
+    return Record(*place, message.key(), message.value(), message.timestamp()[1], tuple(message.headers() or ()))
+
+
 def _record(message) -> Record:
-    key, value = message.key(), message.value()
-    return Record(
-        message.partition(),
-        message.offset(),
-        key.decode() if key is not None else None,
-        value.decode() if value is not None else None,
-        message.timestamp()[1],
-        tuple(message.headers() or ()),
-    )
+    plain = _plain(message)
+    return replace(plain, key=_text(plain.key), value=_text(plain.value))
+
+
+def _text(word: bytes | None) -> str | None:
+    return None if word is None else word.decode()

@@ -68,10 +68,10 @@ def unique(stem: str) -> str:
     return f"{stem}-{uuid.uuid4().hex[:8]}"
 
 
-def control(verb: str) -> None:
+def control(verb: str, broker: str = "BROKER_CONTROL") -> None:
     """restart, stop, start or kill9; returns when it is done and, if started, the broker answers."""
     global lives
-    request = urllib.request.Request(f"{os.environ['BROKER_CONTROL']}/{verb}", method="POST")
+    request = urllib.request.Request(f"{os.environ[broker]}/{verb}", method="POST")
     try:
         urllib.request.urlopen(request).read()
         lives += verb in ("start", "restart")
