@@ -5,6 +5,7 @@ Each promise has topics, aliases and so inner topics of its own: the alias of th
 
 import os
 import struct
+import time
 from collections import Counter, defaultdict
 
 import topics
@@ -16,6 +17,7 @@ from workers import PORT, properties
 
 RECORDS = 3_000 if QUICK else 30_000
 PARTITIONS = 3
+BEGIN = int(time.time() * 1000) - 3_600_000  # the time of the first record: recent, or retention takes them
 WEST, EAST = topics.BOOTSTRAP, os.environ["TARGET_BOOTSTRAP"]
 SOURCE_CONTROL, TARGET_CONTROL = "BROKER_CONTROL", "TARGET_CONTROL"
 ONE = ("offset-syncs", "checkpoints", "heartbeats", "offset.storage", "config.storage", "status.storage")
@@ -71,16 +73,16 @@ class Mirror:
         eventually(what, so, PATIENCE)
 
 
-def filled(topic: str, first: int, count: int, partitions: int = PARTITIONS) -> None:
-    """Numbered records, spread over the partitions; some without key, some without value, some with headers."""
-    topics.write(topic, [_made(n, n % partitions) for n in range(first, first + count)])
+def filled(topic: str, first: int, count: int, partitions: int = PARTITIONS, at: str = WEST, table: bool = False) -> None:
+    """Numbered records, spread over the partitions; some without key, unless it is a table, some without value, some with headers."""
+    topics.write(topic, [_made(n, n % partitions, table) for n in range(first, first + count)], at)
 
 
-def _made(n: int, partition: int) -> tuple:
-    key = None if n % 7 == 0 else f"k{n:07d}"
+def _made(n: int, partition: int, table: bool) -> tuple:
+    key = None if n % 7 == 0 and not table else f"k{n:07d}"
     value = None if n % 11 == 0 and key else f"{n:07d} goes west to east"
     headers = [("number", b"%d" % n), ("empty", b""), ("none", None)] if n % 3 == 0 else []
-    return key, value, 1_700_000_000_000 + n, partition, headers
+    return key, value, BEGIN + n, partition, headers
 
 
 def carried(records) -> dict:
@@ -99,8 +101,8 @@ def copied() -> None:
     control("start", TARGET_CONTROL)
     topics.create(prices, 1, EAST)
     filled(orders, 0, RECORDS)
-    filled(prices, 0, RECORDS // 10, 1)
-    topics.write(prices, [_made(n, 0) for n in range(50)], EAST)
+    filled(prices, 0, RECORDS // 10, 1, table=True)
+    filled(prices, 0, 50, 1, EAST, table=True)
     mirror = Mirror("both", **{"both-east->both-west.enabled": "true"})
     there, priced = mirror.appears(orders), mirror.appears(prices)
     mirror.eventually("orders are copied", lambda: len(there.read()) >= RECORDS)
@@ -179,7 +181,7 @@ def consumed(group: str, topic: str, bootstrap: str, count: int) -> set:
     def enough() -> bool:
         for message in consumer.consume(min(500, count - len(numbers)), timeout=0.5):
             assert message.error() is None, message.error()
-            numbers.add(f"{message.timestamp()[1] - 1_700_000_000_000:07d}")
+            numbers.add(f"{message.timestamp()[1] - BEGIN:07d}")
         return len(numbers) >= count
 
     eventually(f"{count} records of {topic}", enough, PATIENCE)
@@ -200,7 +202,7 @@ def heartbeats() -> None:
         return [struct.unpack(">hq", record.value) for record in reader.read() if record.key == key]
 
     mirror.eventually("five heartbeats", lambda: len(beats()) >= 5)
-    times = [time for version, time in beats() if version == 0]
+    times = [when for version, when in beats() if version == 0]
     assert times == sorted(set(times)), f"heartbeats do not come one after the other: {times}"
     mirror.program.stop()
 
