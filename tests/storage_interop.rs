@@ -239,10 +239,10 @@ impl<'a> KafkaHome<'a> {
             .unwrap();
         let mut kafka = Kafka { child, jars: self.jars.to_owned(), bootstrap: self.bootstrap.clone() };
         let deadline = Instant::now() + Duration::from_secs(120);
-        while TcpStream::connect(&self.bootstrap).is_err()
-            || !fs::read_to_string(self.dir.join("kafka.log")).unwrap().contains("Kafka Server started")
-        {
-            assert!(kafka.child.try_wait().unwrap().is_none() && Instant::now() < deadline, "Kafka does not start");
+        // It listens before it serves, and answers who connected then once it does.
+        while TcpStream::connect(&self.bootstrap).is_err() {
+            let said = || fs::read_to_string(self.dir.join("kafka.log")).unwrap();
+            assert!(kafka.child.try_wait().unwrap().is_none() && Instant::now() < deadline, "Kafka does not start: {}", said());
             std::thread::sleep(Duration::from_millis(100));
         }
         kafka

@@ -1,6 +1,6 @@
 //! Places at which a test may have the process die, as by kill −9. A release build has none of them.
 
-/// Ends the process here if the environment's `KLAMM_CRASH_AT` names this place: `name`, or `name:3` for the third time it is reached.
+/// Ends the process here if the environment's `CRASH_AT` names this place: `name`, or `name:3` for the third time it is reached.
 #[cfg(debug_assertions)]
 pub fn crash_point(name: &str) {
     use std::sync::OnceLock;
@@ -9,7 +9,7 @@ pub fn crash_point(name: &str) {
     static PLACE: OnceLock<Option<(String, u64)>> = OnceLock::new();
     static REACHED: AtomicU64 = AtomicU64::new(0);
     let place = PLACE.get_or_init(|| {
-        let wanted = std::env::var("KLAMM_CRASH_AT").ok()?;
+        let wanted = std::env::var("CRASH_AT").ok()?;
         let (name, count) = wanted.split_once(':').unwrap_or((&wanted, "1"));
         Some((name.to_owned(), count.parse().ok()?))
     });

@@ -22,6 +22,7 @@ pub struct Launch {
     data: Vec<PathBuf>,
     descriptors: Option<u32>,
     in_memory: bool,
+    crash_at: Option<String>,
 }
 
 impl Launch {
@@ -39,6 +40,12 @@ impl Launch {
     /// With data that does not touch a disk, for tests that are about something else: others may keep the disk busy.
     pub fn in_memory(mut self) -> Self {
         self.in_memory = true;
+        self
+    }
+
+    /// With a death of kill −9 at a crash point (`base/crash_point.rs`), which debug builds have; later starts live on.
+    pub fn crashing_at(mut self, point: &str) -> Self {
+        self.crash_at = Some(point.to_owned());
         self
     }
 
@@ -93,6 +100,9 @@ impl Launch {
         // Variables that begin so are configuration to a broker; a test has only its own.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"KLAMM_")) {
             command.env_remove(name);
+        }
+        if let Some(point) = &self.crash_at {
+            command.env("CRASH_AT", point);
         }
         command.env("RUST_BACKTRACE", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -222,6 +232,7 @@ impl BrokerProcess {
         assert!(self.running.is_none(), "the broker runs");
         self.launch.settings.extend(settings.iter().map(|s| (*s).to_owned()));
         let mut running = self.launch.spawn(self.address);
+        self.launch.crash_at = None;
         let line = running.read_line();
         let listens = line.split(" listens on ").nth(1).and_then(|rest| rest.split(' ').next());
         let Some(address) = listens.and_then(|a| a.parse().ok()) else {
