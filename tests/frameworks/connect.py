@@ -7,9 +7,10 @@ exactly-once support writes each line once, whatever is killed.
 from collections import Counter
 
 import topics
+from patience import eventually
 from program import WORK, Program
-from suite import QUICK, control, equal, eventually
-from workers import COMMON, PATIENCE, PORT, File, Workers, carried, none_lost, once, properties, sink, source, written
+from suite import QUICK, control, equal
+from workers import COMMON, PORT, File, Workers, carried, none_lost, once, properties, sink, source, written
 
 LINES = 2_000 if QUICK else 20_000
 
@@ -35,7 +36,7 @@ class Alone:
             self.program.check()
             return len(set(written(self.out))) >= lines
 
-        eventually(f"{lines} lines in the sink", so, PATIENCE)
+        eventually(f"{lines} lines in the sink", so)
 
     def quiet(self) -> None:
         """Both connectors have written down how far they are, which is the end."""
@@ -108,7 +109,7 @@ class Shared:
 
     def delivers(self) -> None:
         wanted = set(self.lines())
-        eventually("every line in the sink", lambda: wanted <= set(written(self.out)), PATIENCE)
+        eventually("every line in the sink", lambda: wanted <= set(written(self.out)))
 
     def counts(self) -> Counter:
         return Counter(line for reader in self.readers for line in carried(reader))
@@ -122,7 +123,7 @@ def distributed_worker_kill9() -> None:
     shared = Shared("worker-kill9")
     shared.workers.compacted()
     shared.grow(LINES)
-    eventually("lines in the sink", lambda: len(written(shared.out)) > LINES // 10, PATIENCE)
+    eventually("lines in the sink", lambda: len(written(shared.out)) > LINES // 10)
     shared.workers.programs[0].kill9()
     shared.grow(LINES)
     shared.workers.runs(shared.TASKS, {shared.workers.addresses[1]})
@@ -151,7 +152,7 @@ def distributed_restart() -> None:
     shared.delivers()
     equal({}, {line: n for line, n in shared.counts().items() if n > 1}, "lines read again after stops in order")
     size = shared.files[0].path.stat().st_size
-    eventually("the offset is told", lambda: _position(shared, first) == size, PATIENCE)
+    eventually("the offset is told", lambda: _position(shared, first) == size)
     shared.workers.persist("PUT", f"/connectors/{first}/stop")
     eventually("stopped", lambda: shared.workers.ask("GET", f"/connectors/{first}/status")["connector"]["state"] == "STOPPED")
     shared.workers.persist("DELETE", f"/connectors/{first}/offsets")
@@ -163,7 +164,7 @@ def distributed_restart() -> None:
         counts = shared.counts()
         return all(counts[line] == 2 for line in again)
 
-    eventually("lines are read again", again_all, PATIENCE)
+    eventually("lines are read again", again_all)
     shared.workers.persist("DELETE", f"/connectors/{first}")
     shared.workers.runs(shared.TASKS - 1, shared.both)
     shared.workers.stop()
@@ -180,7 +181,7 @@ def distributed_broker_kill9() -> None:
     for _ in range(2):
         shared.grow(LINES)
         so_far = len(set(written(shared.out)))
-        eventually("lines in the sink", lambda: len(set(written(shared.out))) > so_far + LINES // 10, PATIENCE)
+        eventually("lines in the sink", lambda: len(set(written(shared.out))) > so_far + LINES // 10)
         control("kill9")
         shared.grow(LINES)
         control("start")
@@ -199,7 +200,7 @@ def exactly_once_source() -> None:
     workers.compacted()
 
     def reaches(lines: int) -> None:
-        eventually(f"{lines} lines", lambda: len(reader.read()) >= lines, PATIENCE)
+        eventually(f"{lines} lines", lambda: len(reader.read()) >= lines)
 
     file.grow(LINES)
     reaches(LINES // 10)

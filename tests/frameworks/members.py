@@ -7,7 +7,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from suite import eventually
+from patience import eventually
 
 DESCRIBE_GROUPS, FIND_COORDINATOR, JOIN, HEARTBEAT, LEAVE, SYNC = 15, 10, 11, 12, 13, 14
 REBALANCE_IN_PROGRESS, MEMBER_ID_REQUIRED = 27, 79

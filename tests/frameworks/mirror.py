@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 
 import topics
 from confluent_kafka import Consumer
+from patience import eventually
 from program import Program
-from suite import QUICK, control, equal, eventually
-from topics import PATIENCE
+from suite import QUICK, control, equal
 from workers import PORT, properties
 
 RECORDS = 3_000 if QUICK else 30_000
@@ -70,7 +70,7 @@ class Mirror:
             self.program.check()
             return condition()
 
-        eventually(what, so, PATIENCE)
+        eventually(what, so)
 
 
 def filled(topic: str, first: int, count: int, partitions: int = PARTITIONS, at: str = WEST, table: bool = False) -> None:
@@ -184,7 +184,7 @@ def consumed(group: str, topic: str, bootstrap: str, count: int) -> set:
             numbers.add(f"{message.timestamp()[1] - BEGIN:07d}")
         return len(numbers) >= count
 
-    eventually(f"{count} records of {topic}", enough, PATIENCE)
+    eventually(f"{count} records of {topic}", enough)
     consumer.commit(asynchronous=False)
     consumer.close()
     return numbers
@@ -238,11 +238,7 @@ def exactly_once() -> None:
     end = _through_kills(mirror, topic, reader)
     mirror.eventually("all is copied", lambda: len(reader.read()) >= end)
     mirror.program.stop()
-    eventually(
-        "no transaction is open on the copy",
-        lambda: topics.offsets(reader.topic, EAST) == topics.offsets(reader.topic, EAST, committed=False),
-        PATIENCE,
-    )
+    topics.settled(reader.topic, bootstrap=EAST)
     equal(carried(topics.Reader(topic).read()), carried(reader.read()), "records of the copy")
 
 

@@ -9,9 +9,9 @@ from functools import partial
 
 import topics
 from members import REBALANCE_IN_PROGRESS, Member
+from patience import PATIENCE, eventually
 from program import Program
-from suite import QUICK, control, equal, eventually
-from topics import PATIENCE
+from suite import QUICK, control, equal
 from workers import PORT
 
 SUBJECTS = 20
@@ -50,7 +50,7 @@ class Registries:
             named[:] = {self.ask(at, "GET", "primary") for at in running}
             return len(named) == 1 and named[0] in running
 
-        eventually("the registries agree on who writes", same, PATIENCE)
+        eventually("the registries agree on who writes", same)
         return named[0]
 
     def write(self, count: int, among: list | None = None) -> None:
@@ -62,7 +62,7 @@ class Registries:
             def accepted() -> bool:
                 return any(self.ask(at, *words) is not None for at in among or self.identities)
 
-            eventually(f"write {n} of {subject}", accepted, PATIENCE)
+            eventually(f"write {n} of {subject}", accepted)
             self.known[subject] = None if gone else SCHEMA % n
 
     def check(self, running: list | None = None) -> None:
@@ -75,7 +75,7 @@ class Registries:
                 answers[:] = [self.ask(at, "GET", "")]
                 return answers[0] is not None
 
-            eventually(f"registry {at} answers", answered, PATIENCE)
+            eventually(f"registry {at} answers", answered)
             equal(expected, set(answers[0].splitlines()), f"schemas that {at} knows")
 
     def stop(self) -> None:
@@ -103,7 +103,7 @@ def log() -> None:
         finally:
             reader.close()
 
-    eventually("the log is compacted", lambda: left() < WRITES // 2, PATIENCE)
+    eventually("the log is compacted", lambda: left() < WRITES // 2)
     registries.check()
     registries.stop()
     control("restart")

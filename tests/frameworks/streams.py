@@ -11,8 +11,9 @@ from collections import Counter, defaultdict
 from functools import partial
 
 import topics
+from patience import eventually
 from program import WORK, Program
-from suite import QUICK, control, equal, eventually
+from suite import QUICK, control, equal
 
 ORDERS = 5_000 if QUICK else 50_000
 PARTITIONS = 4
@@ -80,7 +81,7 @@ class Shop:
     def reaches(self, share: float) -> None:
         """Waits until this share of the orders written has gone through the join: the middle of the work."""
         enough = len(self.expected()[0]) * share
-        eventually(f"{share:.0%} joined", lambda: self._working() and len(self.enriched.read()) >= enough, topics.PATIENCE)
+        eventually(f"{share:.0%} joined", lambda: self._working() and len(self.enriched.read()) >= enough)
 
     def completes(self) -> None:
         joined, windows = self.expected()
@@ -92,7 +93,7 @@ class Shop:
                 last[key][0] >= count for key, (count, _) in windows.items()
             )
 
-        eventually("every order joined and summed", complete, topics.PATIENCE)
+        eventually("every order joined and summed", complete)
 
     def _working(self) -> bool:
         Program.check_all()

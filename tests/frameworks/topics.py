@@ -5,8 +5,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from time import monotonic
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -17,10 +25,9 @@ from confluent_kafka.admin import (
     OffsetSpec,
     ResourceType,
 )
-from suite import eventually
+from patience import PATIENCE, eventually
 
 BOOTSTRAP = os.environ["BOOTSTRAP"]
-PATIENCE = 100  # seconds; a transaction left open by a kill is ended after 10 to 20
 
 
 @dataclass(frozen=True)
@@ -128,10 +135,14 @@ def committed(group: str, bootstrap: str = BOOTSTRAP) -> dict:
     return {(place.topic, place.partition): place.offset for place in answer.topic_partitions if place.offset >= 0}
 
 
-def settled(*topics: str) -> None:
+def settled(*topics: str, bootstrap: str = BOOTSTRAP) -> None:
     """No transaction is left open on these topics, or ever will be: what was open at a kill has timed out."""
     for topic in topics:
-        eventually(f"no transaction open on {topic}", lambda: offsets(topic) == offsets(topic, committed=False), PATIENCE)
+
+        def closed(topic: str = topic) -> bool:
+            return offsets(topic, bootstrap) == offsets(topic, bootstrap, committed=False)
+
+        eventually(f"no transaction open on {topic}", closed)
 
 
 class Reader:

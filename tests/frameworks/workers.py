@@ -9,11 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 import topics
+from patience import eventually
 from program import WORK, Program
-from suite import equal, eventually
+from suite import equal
 
 PORT = int(os.environ["PORT"])
-PATIENCE = 100
 TOPIC_KINDS = ("configs", "offsets", "status")
 CONVERTER = "org.apache.kafka.connect.json.JsonConverter"
 COMMON = {
@@ -109,7 +109,7 @@ class Workers:
             path = properties(f"{name}-{n}", words)
             self.programs.append(Program(f"{name}-{n}", "org.apache.kafka.connect.cli.ConnectDistributed", path))
         for address in self.addresses:
-            eventually(f"worker {address} answers", lambda at=address: self._answers(at), PATIENCE)
+            eventually(f"worker {address} answers", lambda at=address: self._answers(at))
 
     def _answers(self, address: str) -> bool:
         Program.check_all()
@@ -143,7 +143,7 @@ class Workers:
                     raise
                 return False
 
-        eventually(f"{method} {path}", accepted, PATIENCE)
+        eventually(f"{method} {path}", accepted)
         return answers[-1]
 
     def create(self, config: dict) -> None:
@@ -176,7 +176,7 @@ class Workers:
             return len(last) == tasks and set(last.values()) == workers
 
         try:
-            eventually("", so, PATIENCE)
+            eventually("", so)
         except AssertionError as error:
             raise AssertionError(f"{tasks} tasks do not run on {sorted(workers)} but {last}: {error}") from None
 
@@ -193,4 +193,4 @@ class Workers:
         for program in self.programs:
             program.start()
         for address in self.addresses:
-            eventually(f"worker {address} answers", lambda at=address: self._answers(at), PATIENCE)
+            eventually(f"worker {address} answers", lambda at=address: self._answers(at))

@@ -56,12 +56,12 @@ def equal(expected, got, what: str) -> None:
     assert expected == got, f"{what}: expected {_brief(expected)}, got {_brief(got)}"
 
 
-def eventually(what: str, condition, seconds: float = PATIENCE) -> None:
+def eventually(what: str, condition, seconds: float = PATIENCE, pause: float = 0.01) -> None:
     """Waits for a condition, looking every few milliseconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def unique(stem: str) -> str:
