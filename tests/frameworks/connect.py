@@ -216,6 +216,8 @@ def exactly_once_source() -> None:
     workers.stop()
     topics.settled("exactly-once", "exactly-once-offsets", "exactly-once-configs")
     once(file.lines, carried(reader), "the topic")
+    # Markers have offsets too: without any, it was no transaction that made it so.
+    assert topics.offsets("exactly-once")[0] > len(file.lines), "the topic was not written in transactions"
 
 
 PROMISES = {

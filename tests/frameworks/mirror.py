@@ -29,6 +29,13 @@ EVERY_SECOND = (
     "sync.group.offsets",
     "emit.heartbeats",
 )
+# Of the workers, each of which belongs to the cluster it writes to.
+WORKER = {
+    "offset.flush.interval.ms": 1000,
+    "scheduled.rebalance.max.delay.ms": 1000,
+    "session.timeout.ms": 6000,
+    "heartbeat.interval.ms": 1000,
+}
 
 
 class Mirror:
@@ -47,11 +54,8 @@ class Mirror:
             "replication.factor": 1,
             **{f"{kind}{'.topic' if '.' not in kind else ''}.replication.factor": 1 for kind in ONE},
             **{f"{what}.interval.seconds": 1 for what in EVERY_SECOND},
-            "offset.flush.interval.ms": 1000,
             "sync.group.offsets.enabled": "true",
-            "scheduled.rebalance.max.delay.ms": 1000,
-            "session.timeout.ms": 6000,
-            "heartbeat.interval.ms": 1000,
+            **{f"{alias}.{key}": value for alias in (self.alias, self.other) for key, value in WORKER.items()},
             **more,
         }
         self.program = Program(name, "org.apache.kafka.connect.mirror.MirrorMaker", properties(name, settings))
@@ -240,6 +244,8 @@ def exactly_once() -> None:
     mirror.program.stop()
     topics.settled(reader.topic, bootstrap=EAST)
     equal(carried(topics.Reader(topic).read()), carried(reader.read()), "records of the copy")
+    # Markers have offsets too: without any, it was no transaction that made it so.
+    assert sum(topics.offsets(reader.topic, EAST).values()) > len(reader.read()), "the copy was not written in transactions"
 
 
 def _through_kills(mirror: Mirror, topic: str, reader: topics.Reader) -> int:
