@@ -19,7 +19,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::process::BrokerProcess;
 
 /// How long anything may take, on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A broker whose groups do not wait for members to gather.
 pub fn broker(settings: &[&str]) -> BrokerProcess {
