@@ -78,7 +78,7 @@ class Mirror:
 
 
 def filled(topic: str, first: int, count: int, partitions: int = PARTITIONS, at: str = WEST, table: bool = False) -> None:
-    """Numbered records, spread over the partitions; some without key, unless it is a table, some without value, some with headers."""
+    """Numbered records, spread over the partitions; some without key (not in a table) or value, some with headers."""
     topics.write(topic, [_made(n, n % partitions, table) for n in range(first, first + count)], at)
 
 

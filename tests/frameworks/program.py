@@ -56,7 +56,8 @@ class Program:
     @staticmethod
     def answer(main: str, *words) -> list:
         """The lines that a program prints which ends by itself."""
-        command = [*JAVA, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", os.environ["FRAMEWORKS"], main, *map(str, words)]
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+        command = [*JAVA, quiet, "-cp", os.environ["FRAMEWORKS"], main, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, cwd=WORK)
         assert done.returncode == 0, f"{main} ended with status {done.returncode}: {done.stderr[-600:]}"
         return done.stdout.splitlines()

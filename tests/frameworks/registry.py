@@ -1,4 +1,4 @@
-"""What schema registries need of a broker: a compacted log of one partition that is read to its end, and a group of their own type.
+"""What schema registries need of a broker: a compacted log of one partition, read to its end, and a group of their own type.
 
 The registries here are java/…/Registry.java, which goes about it as Confluent's does, and, for the versions of the group protocol
 that Karapace speaks, members written by hand.
@@ -176,18 +176,18 @@ def group(join: int, sync: int) -> None:
     equal((0, 0), (again.error, new.error), "joining together")
     equal(("v1", "v1"), (again.protocol, new.protocol), "the protocol both have")
     equal((again.leader, again.generation), (new.leader, new.generation), "leader and generation")
-    equal({first.id: b"", second.id: second_metadata["v1"]}, again.members if again.leader == first.id else new.members, "members")
-    leader, follower = (first, second) if again.leader == first.id else (second, first)
-    equal({}, (new if leader is first else again).members, "what the follower is told of members")
+    leader, follower, told, untold = (first, second, again, new) if again.leader == first.id else (second, first, new, again)
+    equal({first.id: b"", second.id: second_metadata["v1"]}, told.members, "what the leader is told of members")
+    equal({}, untold.members, "what the follower is told of members")
     assignments = {first.id: bytes(reversed(range(256))) * 300, second.id: b""}
     follower.send_sync({})
     leader.send_sync(assignments)
     equal((0, assignments[leader.id]), leader.synced(), "the leader's assignment")
     equal((0, assignments[follower.id]), follower.synced(), "the follower's assignment")
-    told = leader.described()
-    equal(("Stable", "sr", "v1"), (told["state"], told["kind"], told["protocol"]), "the group described")
+    found = leader.described()
+    equal(("Stable", "sr", "v1"), (found["state"], found["kind"], found["protocol"]), "the group described")
     expected = {first.id: (b"", assignments[first.id]), second.id: (second_metadata["v1"], b"")}
-    equal(expected, told["members"], "members described")
+    equal(expected, found["members"], "members described")
     equal(0, follower.leave(), "leaving")
     eventually("the leader is told", lambda: leader.heartbeat() == REBALANCE_IN_PROGRESS)
     equal(0, leader.leave(), "leaving")

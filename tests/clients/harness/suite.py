@@ -23,7 +23,16 @@ PROMISE_SECONDS = 240
 
 
 class Suite:
-    def __init__(self, name: str, command: list, environment: dict, log: Path, broker, report: Report, seconds: int = PROMISE_SECONDS):
+    def __init__(
+        self,
+        name: str,
+        command: list,
+        environment: dict,
+        log: Path,
+        broker,
+        report: Report,
+        seconds: int = PROMISE_SECONDS,
+    ):
         self.name, self.command, self.environment = name, command, environment
         self.log, self.broker, self.report, self.seconds = log, broker, report, seconds
         self.done = []
