@@ -6,13 +6,16 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::GroupId;
-use kafka_protocol::messages::OffsetCommitRequest;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::{IncrementalAlterConfigsRequest, OffsetCommitRequest};
+use klamm::base::ErrorCode;
 use klamm::record::builder::BatchBuilder;
 use klamm::record::compression::Codec;
 use klamm::record::owned;
@@ -60,6 +63,17 @@ fn read_all(client: &mut Client, topic: &str) -> Vec<(i64, String, Option<String
             return all;
         }
     }
+}
+
+/// Sets one key of a topic, or with an empty name of all brokers, while the broker runs.
+fn set_config(client: &mut Client, topic: &str, key: &str, value: &str) {
+    // Resource types of the protocol: broker, topic.
+    let kind = if topic.is_empty() { 4 } else { 2 };
+    let config = AlterableConfig::default().with_name(text(key)).with_value(Some(text(value)));
+    let resource = AlterConfigsResource::default().with_resource_type(kind).with_resource_name(text(topic));
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource.with_configs(vec![config])]);
+    let response = client.call(1, &request);
+    assert_eq!(response.responses[0].error_code, 0, "{:?}", response.responses[0].error_message);
 }
 
 /// Bytes of all files of a log.
@@ -127,6 +141,84 @@ fn the_last_record_of_each_key_survives_compaction_and_kills_in_its_middle() {
                 == latest.iter().filter(|(key, (_, value))| *key != "filling" && value.is_some()).count()
     });
     assert!(dir.parent().unwrap().join("cleaner-offset-checkpoint").is_file());
+    let describe = ["topic", "describe", "keyed", "--bootstrap-server", &broker.bootstrap(), "--output", "json"];
+    let told = Command::new(env!("CARGO_BIN_EXE_klamm")).args(describe).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let compaction = &told[0]["partitions"][0]["compaction"];
+    assert!(compaction["clean_bytes"].as_u64() > Some(0) && compaction["uncleanable"] == false, "{told}");
+    broker.stop();
+}
+
+#[test]
+fn a_kill_at_any_rename_loses_no_key() {
+    let settings = ["log.cleaner.backoff.ms=20", "log.flush.policy=background", "log.segment.delete.delay.ms=0"];
+    let data = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let mut broker = Launch::with(&settings).data(data.path()).start();
+    let configs = [("cleanup.policy", "compact"), ("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "1")];
+    Client::connect(broker.address()).create_topic("keyed", &configs);
+    broker.stop();
+    let mut latest: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    let mut renames = 0;
+    loop {
+        renames += 1;
+        let point = format!("segment-file-renamed:{renames}");
+        let mut broker = Launch::with(&settings).data(data.path()).crashing_at(&point).start();
+        let mut client = Client::connect(broker.address());
+        // Three segments, of which the last is not compacted.
+        for n in 0..50 {
+            let record = (format!("key {}", n % 7), format!("{renames} {n} {}", "x".repeat(50_000)));
+            let batch = keyed(Codec::None, &[(record.0.clone(), Some(record.1.clone()))]);
+            latest.insert(record.0, (client.try_produce("keyed", 0, -1, batch).unwrap(), record.1));
+        }
+        set_config(&mut client, "keyed", "min.cleanable.dirty.ratio", "0.01");
+        let dir = broker.log_of("keyed", 0);
+        let (mut is_clean, mut crashed) = (false, false);
+        eventually("the log is clean, or the broker is dead", || {
+            is_clean = size_of(&dir) < 2 << 20;
+            crashed = !broker.is_running();
+            is_clean || crashed
+        });
+        if crashed {
+            broker.kill();
+            broker.start_again();
+        }
+        let mut client = Client::connect(broker.address());
+        eventually("what was interrupted is done", || size_of(&dir) < 2 << 20);
+        let left: BTreeMap<i64, (String, Option<String>)> =
+            read_all(&mut client, "keyed").into_iter().map(|(offset, key, value)| (offset, (key, value))).collect();
+        for (key, (offset, value)) in &latest {
+            assert_eq!(left.get(offset), Some(&(key.clone(), Some(value.clone()))), "{point}: {key}");
+        }
+        set_config(&mut client, "keyed", "min.cleanable.dirty.ratio", "1");
+        broker.stop();
+        if !crashed {
+            break;
+        }
+    }
+    assert!(renames > 10, "only {renames}");
+}
+
+#[test]
+fn a_topic_becomes_compacted_and_the_cleaner_is_woken_while_the_broker_runs() {
+    let settings = ["log.cleaner.backoff.ms=3600000", "log.flush.policy=background", "log.segment.delete.delay.ms=0"];
+    let mut broker = Launch::with(&settings).in_memory().start();
+    let mut client = Client::connect(broker.address());
+    client.create_topic("changing", &[("segment.bytes", "1048576"), ("min.cleanable.dirty.ratio", "0.01")]);
+    for n in 0..60 {
+        let record = (format!("key {}", n % 3), Some(format!("{n} {}", "x".repeat(50_000))));
+        client.try_produce("changing", 0, -1, keyed(Codec::None, &[record])).unwrap();
+    }
+    set_config(&mut client, "changing", "cleanup.policy", "compact");
+    let mut keyless = BatchBuilder::new(Codec::None);
+    keyless.push_plain(1_700_000_000_000, None, Some(b"v"));
+    let keyless = keyless.build();
+    eventually("records without a key are refused", || {
+        client.try_produce("changing", 0, -1, keyless.clone()) == Err(ErrorCode::InvalidRecord)
+    });
+    assert!(size_of(&broker.log_of("changing", 0)) > 5 << 19, "the cleaner rests for an hour");
+    set_config(&mut client, "", "log.cleaner.backoff.ms", "20");
+    let dir = broker.log_of("changing", 0);
+    eventually("the cleaner has been woken", || size_of(&dir) < 2 << 20);
     broker.stop();
 }
 

@@ -15,11 +15,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use klamm::base::disk::RealDisk;
 use klamm::base::ids::*;
+use klamm::base::time::Clock;
+use klamm::config::BrokerConfig;
+use klamm::config::def::cleaner::CleanerConfig;
 use klamm::config::topic::TopicConfig;
 use klamm::record::batches::batches;
 use klamm::record::builder::{BatchBuilder, Producer};
-use klamm::record::compression::Codec;
+use klamm::record::compression::{Codec, decompress};
 use klamm::record::control::{EndTransactionMarker, TransactionResult};
+use klamm::record::records::records;
+use klamm::storage::cleaner::{LogCleaner, LogOwner, OffsetMap};
 use klamm::storage::producer_state::AppendOrigin;
 use klamm::storage::{LastStop, Log, LogManager, LogManagerConfig, LogSettings, Opened};
 
@@ -54,8 +59,8 @@ fn tool(jars: &str, class: &str, args: &[&str]) -> (String, String) {
     (out, err)
 }
 
-/// What Kafka's dump tool says of all files of a log: the offsets of its records, segment by segment.
-fn dump(jars: &str, dir: &Path) -> Vec<Offset> {
+/// What Kafka's dump tool says of all files of a log: the offsets of its records, segment by segment. A log that was compacted has gaps.
+fn dump(jars: &str, dir: &Path, compacted: bool) -> Vec<Offset> {
     let mut names: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| {
         ["log", "index", "timeindex", "txnindex", "snapshot"].iter().any(|e| path.extension().is_some_and(|x| x == *e))
@@ -67,8 +72,12 @@ fn dump(jars: &str, dir: &Path) -> Vec<Offset> {
     for mode in ["--verify-index-only", "--index-sanity-check"] {
         let (out, err) = tool(jars, "org.apache.kafka.tools.DumpLogSegments", &["--deep-iteration", mode, "--files", &files]);
         // Of the first record of any segment, Kafka's own too, it says that −1 is followed by it.
-        let err: String =
-            err.lines().filter(|line| !line.contains("-1 is followed by") && !line.contains("Non-consecutive")).collect();
+        let is_gap = |line: &str| {
+            let (before, after) = line.trim().split_once(" is followed by ")?;
+            let (before, after): (Offset, Offset) = (before.parse().ok()?, after.parse().ok()?);
+            Some(before == -1 || (compacted && before < after))
+        };
+        let err: String = err.lines().filter(|line| is_gap(line) != Some(true) && !line.contains("Non-consecutive")).collect();
         for complaint in ["ismatch", "is followed by", "not found", "xception", "corrupt", "Found "] {
             assert!(!out.contains(complaint) && !err.contains(complaint), "{mode} {}: {out}\n{err}", dir.display());
         }
@@ -125,11 +134,62 @@ fn offsets_of(log: &Log) -> Vec<Offset> {
         for batch in batches(&plan.finish().unwrap().records) {
             let batch = batch.unwrap();
             batch.verify_checksum().unwrap();
-            all.extend((batch.header.base_offset..batch.header.next_offset()).filter(|at| *at >= offset));
+            let mut plain = Vec::new();
+            let body = match Codec::from_id(batch.header.compression_id()).unwrap() {
+                Codec::None => batch.body(),
+                _ if batch.header.record_count == 0 => &[],
+                codec => {
+                    decompress(codec, batch.body(), &mut plain, 1 << 20).unwrap();
+                    &plain
+                }
+            };
+            all.extend(records(&batch.header, body).map(|record| record.unwrap().offset).filter(|at| *at >= offset));
             offset = offset.max(batch.header.next_offset());
         }
     }
     all
+}
+
+/// A log with a lock, as a partition has it.
+struct Owner(parking_lot::Mutex<Log>);
+
+impl LogOwner for Owner {
+    fn visit_log(&self, visit: &mut dyn FnMut(&mut Log)) -> bool {
+        visit(&mut self.0.lock());
+        true
+    }
+}
+
+/// Makes all of a log durable, and compacts it but for the active segment; nothing is dirty afterwards.
+fn clean(manager: &LogManager, mut log: Log) -> Log {
+    let end = log.log_end_offset();
+    log.set_high_watermark(end);
+    log.roll(NOW).unwrap();
+    let before = log.size();
+    while log.durable_end() < end {
+        manager.checkpoint_recovery_points();
+        std::thread::yield_now();
+    }
+    let config = CleanerConfig { backoff_ms: 0, ..BrokerConfig::default().cleaner };
+    let cleaner = LogCleaner::new(Clock::manual(NOW).0, config);
+    let owner = Arc::new(Owner(parking_lot::Mutex::new(log)));
+    let owners: [Arc<dyn LogOwner>; 1] = [owner.clone()];
+    assert!(cleaner.clean_filthiest(0, &mut OffsetMap::new(5), &owners), "{:?}", cleaner.state());
+    assert!(!cleaner.clean_filthiest(0, &mut OffsetMap::new(5), &owners), "{:?}", cleaner.state());
+    drop(owners);
+    let log = Arc::into_inner(owner).expect("the cleaner is through with it").0.into_inner();
+    assert!(log.size() < before / 2 && log.log_end_offset() == end);
+    log
+}
+
+/// A batch of a compacted topic: 40 keys, some with tombstones.
+fn keyed(codec: Codec, n: i64) -> BatchBuilder {
+    let mut builder = BatchBuilder::new(codec);
+    for record in 0..3 {
+        let (key, value) = (format!("key {}", (n * 7 + record * 11) % 40), format!("value {n} {record} {}", "x".repeat(90)));
+        builder.push_plain(NOW + n * 10, Some(key.as_bytes()), ((n + record) % 9 > 0).then_some(value.as_bytes()));
+    }
+    builder
 }
 
 #[test]
@@ -182,6 +242,26 @@ fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
     log.maybe_increment_log_start_offset(550).unwrap();
     assert!(log.delete_old_segments(NOW).unwrap() > 0);
     logs.push(log);
+
+    let config = Arc::new(TopicConfig { cleanup_compact: true, min_cleanable_dirty_ratio: 0.0, ..(*config).clone() });
+    let log_id = Some(uuid::Uuid::from_u128(2000));
+    let mut log = opened.manager.create_log(&TopicPartition::new("compacted", 0), log_id, &config, NOW).unwrap();
+    for n in 0..600 {
+        let mut batch = keyed(codecs[n as usize % 5], n);
+        (batch.producer, batch.transactional) = (Producer { id: 7 + n % 3, epoch: 0, base_sequence: -1 }, n % 3 > 0);
+        append(&mut log, &batch.build());
+        if n % 3 > 0 {
+            let result = if n % 4 == 0 { TransactionResult::Abort } else { TransactionResult::Commit };
+            append(&mut log, &EndTransactionMarker { result, coordinator_epoch: 1 }.batch(NOW + n * 10, 7 + n % 3, 0));
+        }
+    }
+    let mut log = clean(&opened.manager, log);
+    (600..800).for_each(|n| {
+        append(&mut log, &keyed(Codec::None, n).build());
+    });
+    let aborts = fs::read_dir(log.dir()).unwrap().map(|entry| entry.unwrap().path());
+    assert!(aborts.filter(|path| path.extension().is_some_and(|e| e == "txnindex")).count() > 0, "aborts are left");
+    logs.push(log);
     logs.push(create("empty"));
 
     let expected: BTreeMap<String, (PathBuf, Vec<Offset>, usize)> =
@@ -189,8 +269,10 @@ fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
     let compare = || {
         for (topic, (path, offsets, segments)) in &expected {
             assert!(*segments >= 2 || topic == "empty", "{topic} has {segments} segments");
-            let dumped: Vec<Offset> =
-                dump(&jars, path).into_iter().filter(|at| offsets.first().is_none_or(|f| at >= f)).collect();
+            let dumped: Vec<Offset> = dump(&jars, path, topic == "compacted")
+                .into_iter()
+                .filter(|at| offsets.first().is_none_or(|f| at >= f))
+                .collect();
             assert_eq!(dumped, *offsets, "{topic}");
         }
     };
@@ -371,4 +453,93 @@ fn klamm_opens_what_kafka_wrote_and_kafka_goes_on_with_what_klamm_adds() {
     assert_eq!(sparse.max(), Some(10 << 20), "the index files of a killed Kafka are preallocated");
     close(compare(&data, "plain", &ends, LastStop::Foreign));
     close(compare(&data, "plain", &ends, LastStop::Clean));
+}
+
+#[test]
+fn kafka_opens_what_klamm_compacted_and_compacts_on() {
+    let Some(jars) = jars() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let installed = KafkaHome::format(&jars, home.path());
+    let properties = home.path().join("server.properties");
+    let own = fs::read_to_string(&properties).unwrap() + "log.cleaner.backoff.ms=50\nlog.segment.delete.delay.ms=0\n";
+    fs::write(&properties, own).unwrap();
+    let kafka = installed.start();
+    let create = ["--create", "--topic", "compacted", "--config", "cleanup.policy=compact", "--config", "segment.bytes=1048576"];
+    kafka.tool(
+        "org.apache.kafka.tools.TopicCommand",
+        &[&["--bootstrap-server", "BOOTSTRAP"][..], &create, &["--config", "min.cleanable.dirty.ratio=0.01"]].concat(),
+    );
+    kafka.stop();
+
+    let Opened { manager, logs, failed } = open(&data);
+    assert!(failed.is_empty(), "{failed:?}");
+    let (mut ours, others): (Vec<_>, Vec<_>) =
+        logs.into_iter().map(|opened| opened.log).partition(|log| &*log.partition().topic == "compacted");
+    let mut log = ours.remove(0);
+    let policy = TopicConfig { cleanup_compact: true, min_cleanable_dirty_ratio: 0.0, ..(**log.config()).clone() };
+    log.set_config(Arc::new(policy));
+    let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
+    (0..20_000).for_each(|n| {
+        append(&mut log, &keyed(codecs[n as usize % 5], n).build());
+    });
+    let log = clean(&manager, log);
+    let (left, end) = (offsets_of(&log), log.log_end_offset());
+    assert!(left.len() < 1000 && log.segments().len() > 4, "{} left", left.len());
+    let logs: Vec<_> = others.into_iter().chain([log]).map(parking_lot::Mutex::new).collect();
+    assert!(manager.shutdown(&logs, |log| log.lock().close(), Some(5)));
+    drop(manager);
+
+    // Kafka knows how far klamm came, reads what is left, and goes on where klamm stopped.
+    let kafka = installed.start();
+    assert_eq!(kafka.ends("compacted"), BTreeMap::from([(0, end)]));
+    let consumed = kafka.tool(
+        "org.apache.kafka.tools.ConsumerPerformance",
+        &[
+            &["--bootstrap-server", "BOOTSTRAP", "--topic", "compacted", "--timeout", "30000", "--num-records"][..],
+            &[&*left.len().to_string()],
+        ]
+        .concat(),
+    );
+    assert!(!consumed.contains("WARNING") && consumed.contains(&format!(", {},", left.len())), "{consumed}");
+    let said = fs::read_to_string(home.path().join("kafka.log")).unwrap();
+    assert!(!said.contains("ERROR") && !said.contains("orrupt") && !said.contains("Resetting first dirty offset"), "{said}");
+    kafka.stop();
+
+    // Klamm goes on where Kafka stopped.
+    let Opened { manager, logs, failed } = open(&data);
+    assert!(failed.is_empty() && logs.iter().all(|opened| opened.loss.is_none()));
+    let (mut ours, others): (Vec<_>, Vec<_>) =
+        logs.into_iter().map(|opened| opened.log).partition(|log| &*log.partition().topic == "compacted");
+    let mut log = ours.remove(0);
+    assert_eq!((offsets_of(&log), log.log_end_offset()), (left, end));
+    (0..4000).for_each(|n| {
+        append(&mut log, &keyed(codecs[n as usize % 5], n).build());
+    });
+    log.set_high_watermark(end + 12_000);
+    log.roll(NOW).unwrap();
+    let before = log.size();
+    let logs: Vec<_> = others.into_iter().chain([log]).map(parking_lot::Mutex::new).collect();
+    assert!(manager.shutdown(&logs, |log| log.lock().close(), Some(5)));
+    drop(manager);
+    let kafka = installed.start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let size = || -> u64 {
+        let files = fs::read_dir(data.join("compacted-0")).unwrap().map(|entry| entry.unwrap());
+        files
+            .filter(|file| file.path().extension().is_some_and(|e| e == "log"))
+            .filter_map(|f| Some(f.metadata().ok()?.len()))
+            .sum()
+    };
+    while size() > before / 2 {
+        assert!(Instant::now() < deadline, "Kafka does not compact: {} of {before} bytes", size());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    kafka.stop();
+    let opened = open(&data);
+    assert!(opened.failed.is_empty() && opened.logs.iter().all(|opened| opened.loss.is_none()));
+    let log = &opened.logs.iter().find(|opened| &*opened.log.partition().topic == "compacted").unwrap().log;
+    assert_eq!(log.log_end_offset(), end + 12_000);
+    assert!(offsets_of(log).len() < 1000);
+    close(opened);
 }

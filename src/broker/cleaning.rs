@@ -1,7 +1,7 @@
 //! The threads of the log cleaner: as many as `log.cleaner.threads` says at the time, none if `log.cleaner.enable` is off.
 //!
-//! Invariant: a thread that panicked is not replaced: what it met would be met again. Its log is left alone, the metrics tell of it, and the
-//! others go on.
+//! Invariant: a thread that panicked is not replaced before the cleaner's configuration changes, as in Kafka: what it met would be met again.
+//! Its log is left alone, the metrics tell of it, and the others go on.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -31,7 +31,7 @@ impl CleanerThreads {
         if !config.enable {
             return;
         }
-        broker.cleaner.set_config(config.clone());
+        let renewed = broker.cleaner.set_config(config.clone());
         let wanted = config.threads.max(1) as usize;
         self.threads.resize_with(self.threads.len().max(wanted), || CleanerThread::Ended);
         for (n, thread) in self.threads.iter_mut().enumerate() {
@@ -43,6 +43,7 @@ impl CleanerThreads {
                         CleanerThread::Dead
                     }
                 },
+                CleanerThread::Dead if renewed => CleanerThread::Ended,
                 as_it_was => as_it_was,
             };
             if n < wanted && matches!(thread, CleanerThread::Ended) {

@@ -72,7 +72,7 @@ fn sends_out_of_order() {
 
 #[test]
 fn polls_out_of_order() {
-    finds(Fault::LosesItsPlace, &[Class::NonmonotonicPoll]);
+    finds(Fault::ReordersBatches, &[Class::NonmonotonicPoll]);
 }
 
 #[test]

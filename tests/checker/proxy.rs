@@ -8,8 +8,7 @@ use std::thread;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, FetchRequest, FetchResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
-    RequestHeader, ResponseHeader,
+    ApiKey, FetchRequest, FetchResponse, OffsetFetchResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
@@ -32,8 +31,8 @@ pub enum Fault {
     WritesTwice,
     /// Producers are told of offsets that go down.
     AcknowledgesBackwards,
-    /// Readers are sent back to the beginning now and then.
-    LosesItsPlace,
+    /// Readers are given batches in the wrong order now and then.
+    ReordersBatches,
     /// Groups are told that they have committed nothing.
     ForgetsCommits,
 }
@@ -43,8 +42,6 @@ const ATTRIBUTES: usize = 21;
 const PRODUCER: std::ops::Range<usize> = 43..57;
 const RECORDS: usize = 57;
 const EMPTY: usize = 61;
-/// The error code.
-const OFFSET_OUT_OF_RANGE: i16 = 1;
 
 pub struct Proxy {
     listener: TcpListener,
@@ -176,12 +173,6 @@ impl Falsifier {
                 }
                 message(&header, header_version, &response, version)
             }
-            (Fault::LosesItsPlace, ApiKey::OffsetForLeaderEpoch) => {
-                let decoded = OffsetForLeaderEpochResponse::decode(&mut rest, version);
-                let mut response = decoded.expect("brokers send what is right");
-                response.topics.iter_mut().flat_map(|topic| &mut topic.partitions).for_each(|epoch| epoch.end_offset = 0);
-                message(&header, header_version, &response, version)
-            }
             (_, ApiKey::Fetch) => {
                 let mut response = FetchResponse::decode(&mut rest, version).expect("brokers send what is right");
                 self.falsify_fetch(&mut response, header.correlation_id);
@@ -213,11 +204,7 @@ impl Falsifier {
             });
             match self.fault {
                 Fault::ForgetsAborts => partition.aborted_transactions = Some(Vec::new()),
-                Fault::LosesItsPlace
-                    if correlation_id >= 10 && !records.is_empty() && !self.once.swap(true, Ordering::Relaxed) =>
-                {
-                    (partition.error_code, *records) = (OFFSET_OUT_OF_RANGE, Bytes::new());
-                }
+                Fault::ReordersBatches if correlation_id % 3 == 0 => *records = reversed(records),
                 _ => {}
             }
             if let Some(end) = end {
@@ -251,6 +238,14 @@ fn falsify_batches(records: &Bytes, mut change: impl FnMut(i64, &mut Vec<u8>)) -
         changed.put_slice(&batch);
     }
     changed.freeze()
+}
+
+/// The last batch first.
+fn reversed(records: &Bytes) -> Bytes {
+    let mut batches = Vec::new();
+    falsify_batches(records, |_, batch| batches.push(batch.clone()));
+    batches.reverse();
+    batches.concat().into()
 }
 
 /// Takes a batch's records, as compaction does; its offsets stay.

@@ -18,8 +18,9 @@ use crate::api::session::Context;
 use crate::base::ErrorCode;
 use crate::base::ids::TopicPartition;
 use crate::broker::Broker;
-use crate::protocol::supplement::DescribeLogDirsResponse;
+use crate::protocol::supplement::{CompactionLag, DescribeLogDirsResponse};
 use crate::storage::LogShared;
+use crate::storage::cleaner::CleanerLag;
 
 pub fn handle(cx: &Context, request: DescribeLogDirsRequest) -> Reply<DescribeLogDirsResponse> {
     let (broker, version) = (cx.broker().clone(), cx.version());
@@ -66,22 +67,25 @@ fn describe(broker: &Broker, asked: Option<&[DescribableLogDirTopic]>) -> Vec<De
             Some((directory, Ok(space))) => result
                 .with_total_bytes(i64::try_from(space.total).unwrap_or(i64::MAX))
                 .with_usable_bytes(i64::try_from(space.free).unwrap_or(i64::MAX))
-                .with_topics(topics(all.iter().filter(|log| Arc::ptr_eq(log.directory(), directory)))),
+                .with_topics(topics(broker, all.iter().filter(|log| Arc::ptr_eq(log.directory(), directory)))),
             _ => result.with_error_code(ErrorCode::KafkaStorageError.code()),
         }
     });
     results.collect()
 }
 
-fn topics<'a>(logs: impl Iterator<Item = &'a Arc<LogShared>>) -> Vec<DescribeLogDirsTopic> {
+fn topics<'a>(broker: &Broker, logs: impl Iterator<Item = &'a Arc<LogShared>>) -> Vec<DescribeLogDirsTopic> {
     let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for log in logs {
-        let partition = DescribeLogDirsPartition::default()
+        let mut partition = DescribeLogDirsPartition::default()
             .with_partition_index(log.partition().partition)
             .with_partition_size(i64::try_from(log.size()).unwrap_or(i64::MAX))
             // How far the log is behind what its partition has committed.
             .with_offset_lag((log.high_watermark() - log.log_end_offset()).max(0))
             .with_is_future_key(false);
+        if let Some(CleanerLag { clean_bytes, dirty_bytes, uncleanable }) = broker.cleaner.lag(log.partition()) {
+            CompactionLag { clean_bytes, dirty_bytes, uncleanable }.put_into(&mut partition);
+        }
         topics.entry(&log.partition().topic).or_default().push(partition);
     }
     let topic = |(name, partitions): (&str, _)| {

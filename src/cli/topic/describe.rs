@@ -1,15 +1,21 @@
 //! `klamm topic describe`.
 
+use std::collections::{BTreeMap, HashMap};
+
 use clap::Args;
+use futures_util::future::join_all;
+use kafka_protocol::messages::DescribeLogDirsRequest;
+use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use serde::Serialize;
 
 use crate::cli::connect::no_topic;
 use crate::cli::error::Result;
-use crate::cli::output::{Format, Table, list, or_dash};
-use crate::client::cluster::Topics;
+use crate::cli::output::{Format, Table, list, or_dash, size};
+use crate::client::cluster::{Topics, topic_name};
 use crate::client::configs::ConfigResource;
 use crate::client::metadata::{Partition, Topic};
 use crate::client::{Client, ClientError, kafka_name};
+use crate::protocol::supplement::{CompactionLag, DescribeLogDirsResponse};
 use crate::storage::checkpoint::uuid_text;
 
 #[derive(Args)]
@@ -57,6 +63,17 @@ struct Row {
     isr: Vec<i32>,
     offline_replicas: Vec<i32>,
     error: Option<String>,
+    /// Null of a partition that is not compacted, or whose leader does not tell.
+    compaction: Option<Compaction>,
+}
+
+/// How much of the leader's log waits to be compacted.
+#[derive(Serialize)]
+struct Compaction {
+    clean_bytes: u64,
+    dirty_bytes: u64,
+    /// The log is left alone because of an error.
+    uncleanable: bool,
 }
 
 impl Row {
@@ -69,6 +86,7 @@ impl Row {
             isr: p.isr.clone(),
             offline_replicas: p.offline.clone(),
             error: p.error.map(kafka_name),
+            compaction: None,
         }
     }
 }
@@ -96,6 +114,9 @@ impl Describe {
                 continue;
             }
             described.push(Described { configs: configs(client, &topic.name).await?, ..describe(topic, partitions) });
+        }
+        if !filters {
+            tell_compaction(client, &mut described).await;
         }
         format.print(&described, || text(&described, filters))
     }
@@ -133,6 +154,50 @@ async fn configs(client: &Client, name: &str) -> Result<Vec<Config>> {
     Ok(set.map(|entry| Config { name: entry.name, value: entry.value }).collect())
 }
 
+/// Asks the leaders how much waits to be compacted. A broker that does not tell leaves it open.
+async fn tell_compaction(client: &Client, described: &mut [Described]) {
+    let mut asked: BTreeMap<i32, BTreeMap<&str, Vec<i32>>> = BTreeMap::new();
+    for topic in &*described {
+        for row in &topic.partitions {
+            if let Some(leader) = row.leader {
+                asked.entry(leader).or_default().entry(&topic.name).or_default().push(row.partition);
+            }
+        }
+    }
+    let ask = asked.into_iter().map(async |(leader, topics)| {
+        let topics = topics
+            .into_iter()
+            .map(|(name, partitions)| DescribableLogDirTopic::default().with_topic(topic_name(name)).with_partitions(partitions));
+        let request = DescribeLogDirsRequest::default().with_topics(Some(topics.collect()));
+        let answer = async { client.broker(leader).await?.send(&request).await }.await;
+        answer.map_or_else(|_: ClientError| Vec::new(), |answer: DescribeLogDirsResponse| answer.response.results)
+    });
+    let mut lags = HashMap::new();
+    for result in join_all(ask).await.into_iter().flatten() {
+        for topic in &result.topics {
+            let told = topic.partitions.iter().filter_map(|p| Some((p.partition_index, CompactionLag::of(p)?)));
+            lags.extend(told.map(|(partition, lag)| ((topic.name.to_string(), partition), lag)));
+        }
+    }
+    for topic in described {
+        for row in &mut topic.partitions {
+            row.compaction = lags.remove(&(topic.name.clone(), row.partition)).map(|lag| Compaction {
+                clean_bytes: lag.clean_bytes,
+                dirty_bytes: lag.dirty_bytes,
+                uncleanable: lag.uncleanable,
+            });
+        }
+    }
+}
+
+impl Compaction {
+    fn text(&self) -> String {
+        let percent = 100.0 * self.dirty_bytes as f64 / (self.clean_bytes + self.dirty_bytes).max(1) as f64;
+        let waits = format!("{} ({percent:.0} %)", size(i64::try_from(self.dirty_bytes).unwrap_or(i64::MAX)));
+        if self.uncleanable { format!("{waits}, uncleanable") } else { waits }
+    }
+}
+
 fn text(topics: &[Described], filtered: bool) -> String {
     if filtered {
         return partitions(topics.iter().flat_map(|topic| topic.partitions.iter().map(move |row| (topic, row))), true);
@@ -153,13 +218,16 @@ fn text(topics: &[Described], filtered: bool) -> String {
 }
 
 fn partitions<'a>(rows: impl Iterator<Item = (&'a Described, &'a Row)>, named: bool) -> String {
-    let mut table =
-        Table::new(&["TOPIC", ">PARTITION", ">LEADER", ">EPOCH", "REPLICAS", "ISR", "OFFLINE", "ERROR"][usize::from(!named)..]);
-    let mut empty = true;
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let compacted = rows.iter().any(|(_, row)| row.compaction.is_some());
+    let columns = [">PARTITION", ">LEADER", ">EPOCH", "REPLICAS", "ISR", "OFFLINE", "ERROR"];
+    let columns = named.then_some("TOPIC").into_iter().chain(columns).chain(compacted.then_some(">UNCOMPACTED"));
+    let mut table = Table::new(&columns.collect::<Vec<_>>());
     for (topic, row) in rows {
-        empty = false;
         let cells = [
-            topic.name.clone(),
             row.partition.to_string(),
             or_dash(row.leader),
             row.leader_epoch.to_string(),
@@ -168,7 +236,8 @@ fn partitions<'a>(rows: impl Iterator<Item = (&'a Described, &'a Row)>, named: b
             if row.offline_replicas.is_empty() { String::new() } else { list(&row.offline_replicas) },
             row.error.clone().unwrap_or_default(),
         ];
-        table.row(cells.into_iter().skip(usize::from(!named)));
+        let waits = compacted.then(|| or_dash(row.compaction.as_ref().map(Compaction::text)));
+        table.row(named.then(|| topic.name.clone()).into_iter().chain(cells).chain(waits));
     }
-    if empty { String::new() } else { table.render() }
+    table.render()
 }

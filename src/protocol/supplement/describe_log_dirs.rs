@@ -1,7 +1,9 @@
 //! DescribeLogDirs response 5: tells which directories are cordoned against new replicas (KIP-1066).
 
 use kafka_protocol::messages::DescribeLogDirsResponse as UncordonedResponse;
-use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
+use kafka_protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
 use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, VersionRange};
 
@@ -17,6 +19,34 @@ pub struct DescribeLogDirsResponse {
     pub response: UncordonedResponse,
     /// `IsCordoned` of each result, in their order; one that is missing is not cordoned.
     pub is_cordoned: Vec<bool>,
+}
+
+/// What klamm adds to a partition in a tagged field, which other clients pass over: how much of a compacted log waits to be compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompactionLag {
+    pub clean_bytes: u64,
+    pub dirty_bytes: u64,
+    /// The log is left alone because of an error.
+    pub uncleanable: bool,
+}
+
+impl CompactionLag {
+    /// Far from any that Kafka will give out one by one.
+    const TAG: i32 = 10_000;
+
+    pub fn put_into(self, partition: &mut DescribeLogDirsPartition) {
+        let [clean, dirty] = [self.clean_bytes, self.dirty_bytes].map(u64::to_be_bytes);
+        let value = [&clean[..], &dirty, &[self.uncleanable.into()]].concat();
+        partition.unknown_tagged_fields.insert(Self::TAG, value.into());
+    }
+
+    /// `None` of a log that is not compacted, or a broker that does not tell.
+    pub fn of(partition: &DescribeLogDirsPartition) -> Option<Self> {
+        let (clean, rest) = partition.unknown_tagged_fields.get(&Self::TAG)?.split_first_chunk()?;
+        let (dirty, rest) = rest.split_first_chunk()?;
+        let [clean_bytes, dirty_bytes] = [clean, dirty].map(|bytes| u64::from_be_bytes(*bytes));
+        Some(Self { clean_bytes, dirty_bytes, uncleanable: *rest.first()? != 0 })
+    }
 }
 
 impl From<UncordonedResponse> for DescribeLogDirsResponse {
@@ -85,4 +115,30 @@ fn write_result<B: ByteBufMut>(buf: &mut B, result: &DescribeLogDirsResult, is_c
     buf.put_i8(is_cordoned.into());
     put_tagged(buf, &result.unknown_tagged_fields);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_waits_to_be_compacted_goes_over_the_wire_where_there_are_tagged_fields() {
+        let lag = CompactionLag { clean_bytes: 7, dirty_bytes: u64::MAX, uncleanable: true };
+        let mut partition = DescribeLogDirsPartition::default();
+        assert_eq!(CompactionLag::of(&partition), None);
+        lag.put_into(&mut partition);
+        let topic = DescribeLogDirsTopic::default().with_partitions(vec![partition]);
+        let response =
+            UncordonedResponse::default().with_results(vec![DescribeLogDirsResult::default().with_topics(vec![topic])]);
+        for version in 1..=5 {
+            let mut bytes = bytes::BytesMut::new();
+            DescribeLogDirsResponse::from(response.clone()).write(&mut bytes, version).unwrap();
+            let read = DescribeLogDirsResponse::read(&mut bytes.freeze(), version).unwrap().response;
+            let told = CompactionLag::of(&read.results[0].topics[0].partitions[0]);
+            assert_eq!(told, (version >= 2).then_some(lag), "version {version}");
+        }
+        let mut short = DescribeLogDirsPartition::default();
+        short.unknown_tagged_fields.insert(10_000, vec![0; 16].into());
+        assert_eq!(CompactionLag::of(&short), None);
+    }
 }

@@ -19,4 +19,4 @@ mod same_bytes;
 mod tests;
 mod wire;
 
-pub use describe_log_dirs::DescribeLogDirsResponse;
+pub use describe_log_dirs::{CompactionLag, DescribeLogDirsResponse};

@@ -14,7 +14,7 @@ use crate::storage::scan;
 #[derive(Debug, thiserror::Error)]
 pub enum CleanError {
     /// The log is not what it was when the cleaning began (`LogCleaningAbortedException`); it is looked at again.
-    #[error("the log was truncated, deleted or closed while it was being cleaned")]
+    #[error("the log was truncated, deleted or closed, or its policy changed, while it was being cleaned")]
     Aborted,
     /// The cleaner was told to stop.
     #[error("the cleaner stops")]

@@ -46,6 +46,15 @@ pub struct CleanerState {
     pub dead_threads: u64,
 }
 
+/// How much of a log waits to be compacted, as the last look found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanerLag {
+    pub clean_bytes: u64,
+    pub dirty_bytes: u64,
+    /// It is left alone because of an error.
+    pub uncleanable: bool,
+}
+
 /// See the module.
 pub struct LogCleaner {
     clock: Clock,
@@ -77,6 +86,8 @@ impl Drop for Alive<'_> {
 struct State {
     in_progress: HashSet<TopicPartition>,
     uncleanable: HashMap<TopicPartition, u64>,
+    /// Clean and dirty bytes of every compacted log, from the last look at it.
+    lags: HashMap<TopicPartition, (u64, u64)>,
     last: HashMap<usize, CleanerStats>,
     max_dirty_ratio: f64,
     max_compaction_delay_ms: i64,
@@ -107,9 +118,15 @@ impl LogCleaner {
         }
     }
 
-    /// Takes over a changed configuration.
-    pub fn set_config(&self, config: CleanerConfig) {
-        *self.config.lock() = config;
+    /// Takes over the configuration; whether it has changed. Threads that rest look again then.
+    pub fn set_config(&self, config: CleanerConfig) -> bool {
+        let _resting = self.rest.0.lock();
+        let changed = *self.config.lock() != config;
+        if changed {
+            *self.config.lock() = config;
+            self.rest.1.notify_all();
+        }
+        changed
     }
 
     /// Ends all threads, soon: what they are at is given up.
@@ -182,10 +199,13 @@ impl LogCleaner {
                     continue;
                 }
             };
-            if let Some(bytes) = self.state.lock().uncleanable.get_mut(partition) {
+            let mut state = self.state.lock();
+            state.lags.insert(partition.clone(), (what.clean_bytes, what.cleanable_bytes));
+            if let Some(bytes) = state.uncleanable.get_mut(partition) {
                 *bytes = what.cleanable_bytes;
                 continue;
             }
+            drop(state);
             if what.reset_checkpoint {
                 tracing::warn!(%partition, offset = what.first_dirty_offset, "the cleaner's checkpoint lies outside of the log; it begins anew");
                 let _ = self.checkpoint(&**owner, &view, what.first_dirty_offset);
@@ -201,6 +221,7 @@ impl LogCleaner {
         state.last_run = now;
         (state.max_dirty_ratio, state.max_compaction_delay_ms) = (max_dirty_ratio, max_compaction_delay_ms);
         state.uncleanable.retain(|partition, _| seen.contains(partition));
+        state.lags.retain(|partition, _| seen.contains(partition));
         if let Some(grabbed) = &chosen {
             state.in_progress.insert(grabbed.view.shared.partition().clone());
         }
@@ -301,6 +322,13 @@ impl LogCleaner {
                 }
             });
         }
+    }
+
+    /// How it stands with one log; `None` of one that is not compacted, or was not looked at yet.
+    pub fn lag(&self, partition: &TopicPartition) -> Option<CleanerLag> {
+        let state = self.state.lock();
+        let (clean_bytes, dirty_bytes) = *state.lags.get(partition)?;
+        Some(CleanerLag { clean_bytes, dirty_bytes, uncleanable: state.uncleanable.contains_key(partition) })
     }
 
     /// How it stands.

@@ -27,7 +27,7 @@ mod throttle;
 pub mod transactions;
 
 pub use error::CleanError;
-pub use log_cleaner::{CleanerState, LogCleaner};
+pub use log_cleaner::{CleanerLag, CleanerState, LogCleaner};
 pub use offset_map::OffsetMap;
 pub use stats::CleanerStats;
 

@@ -64,7 +64,8 @@ impl Log {
     }
 
     /// Puts `new`, which is whole, durable and `.cleaned`, in the place of `old`, neighbours that `view` showed. Their files go after
-    /// `file.delete.delay.ms`; readers who hold them go on. False, and nothing is done, if the log is not as it was any more.
+    /// `file.delete.delay.ms`; readers who hold them go on. False, and nothing is done, if the log is not as it was any more,
+    /// or not to be compacted.
     pub(in crate::storage) fn replace_segments(
         &mut self,
         new: &Arc<Segment>,
@@ -77,7 +78,7 @@ impl Log {
         let present = at.and_then(|at| self.segments.get(at..at + old.len()));
         let same = present.is_some_and(|present| present.iter().zip(old).all(|(a, b)| Arc::ptr_eq(a, b)));
         let Some(at) = at.filter(|at| same && at + old.len() < self.segments.len()) else { return Ok(false) };
-        if view.is_outdated() {
+        if view.is_outdated() || !self.config.cleanup_compact {
             return Ok(false);
         }
         tracing::debug!(partition = %self.partition(), ?new, ?old, "replacing segments");

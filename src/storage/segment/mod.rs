@@ -27,6 +27,7 @@ use super::directory::LogHome;
 use super::file_cache::Slot;
 use super::names::{FileKind, FileState};
 use super::transaction_index::{AbortedTxn, TransactionIndex};
+use crate::base::crash_point::crash_point;
 use crate::base::disk::{DiskFile, OpenMode};
 use crate::base::ids::{Offset, TimestampMs};
 
@@ -265,7 +266,10 @@ impl Segment {
             let from = self.home.file(self.base_offset, *kind, from_state);
             let to = self.home.file(self.base_offset, *kind, to_state);
             match self.home.disk().rename(&from, &to) {
-                Ok(()) => renamed.push(to),
+                Ok(()) => {
+                    renamed.push(to);
+                    crash_point("segment-file-renamed");
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(FileError::io("rename", &from)(error)),
             }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod compaction;
+mod compaction_model;
 mod damage;
 mod following;
 mod manager;
@@ -79,6 +80,8 @@ impl Bench {
     fn read_checkpoints(&mut self) -> Result<Checkpoints, FileError> {
         self.directory = directory(&self.disk, 1000);
         let read = |name| Ok(self.directory.read_checkpoint(name)?.get(&partition()).copied());
+        // Whoever cleans asks the directory.
+        read(offsets::CLEANER)?;
         Ok(Checkpoints {
             recovery_point: read(offsets::RECOVERY_POINT)?,
             log_start: read(offsets::LOG_START)?,
