@@ -168,6 +168,7 @@ impl Broker {
         }
         match self.append_marker(partition, end) {
             Ok(appended) => Box::pin(async move {
+                crash_point("transaction-marker-appended");
                 let failures = AcknowledgementWait::new(vec![((), appended)]).acknowledged(COMMIT_TIMEOUT).await;
                 failures.into_iter().next().map_or(Ok(()), |((), error)| Err(error))
             }),

@@ -182,8 +182,14 @@ impl Client {
             .with_group_id(GroupId(text(group)))
             .with_generation_id_or_member_epoch(-1)
             .with_topics(vec![topic]);
-        let response = self.call(8, &request);
-        error(response.topics[0].partitions[0].error_code)
+        loop {
+            let response = self.call(8, &request);
+            let code = error(response.topics[0].partitions[0].error_code);
+            // A coordinator that was only just made is still being loaded; every client asks again.
+            if code != Some(ErrorCode::CoordinatorLoadInProgress) {
+                return code;
+            }
+        }
     }
 
     /// The offset a group has committed of partition 0; −1 if none.

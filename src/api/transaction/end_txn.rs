@@ -9,6 +9,7 @@ use super::fenced_since;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::coordinator::shard::{Producer, TransactionResult};
 use crate::coordinator::transaction::config::EPOCH_BUMP_SINCE;
 use crate::coordinator::transaction::request::EndTransaction;
@@ -29,6 +30,7 @@ pub fn handle(cx: &Context, request: EndTxnRequest) -> Reply<EndTxnResponse> {
         transaction_version: if version >= EPOCH_BUMP { EPOCH_BUMP_SINCE } else { 0 },
         fresh: None,
     };
+    crash_point("transaction-ending");
     Reply::later(async move {
         let ask = |fresh| broker.transactions.end_transaction(EndTransaction { fresh, ..asked.clone() });
         respond(broker.with_producer_id(ask).await, version)

@@ -12,6 +12,7 @@ use kafka_protocol::messages::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::base::ids::{NO_SEQUENCE, TopicPartition};
 use crate::broker::Broker;
 use crate::broker::topics::CONSUMER_OFFSETS;
@@ -45,6 +46,7 @@ pub fn handle(cx: &Context, mut request: TxnOffsetCommitRequest) -> Reply<TxnOff
             Ok(guard) => broker.groups.commit_transactional_offsets(request, guard).await,
             Err(error) => refuse_transactional_commit(&request, client_error(error)),
         };
+        crash_point("transaction-offsets-staged");
         merged(response, refused, version)
     })
 }

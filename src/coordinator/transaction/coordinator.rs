@@ -19,6 +19,7 @@ use super::describe::{TransactionFilter, describe_error};
 use super::request::{AddPartitions, EndTransaction, InitProducerId, Refused, TransactionRequest, TransactionResponse, Verified};
 use super::shard::TransactionShard;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
@@ -107,12 +108,24 @@ impl TransactionCoordinator {
 
     pub fn init_producer_id(&self, request: InitProducerId) -> Later<Result<Producer, Refused>> {
         let id = request.id.clone();
-        self.ask(&id, TransactionRequest::Init(request), |error| Err(error.into()))
+        let held = self.ask(&id, TransactionRequest::Init(request), |error| Err(error.into()));
+        Box::pin(async move {
+            let held: Result<Producer, Refused> = held.await;
+            if held.is_ok() {
+                crash_point("transaction-id-taken");
+            }
+            held
+        })
     }
 
     pub fn add_partitions(&self, request: AddPartitions) -> Later<Result<(), ErrorCode>> {
         let id = request.id.clone();
-        self.ask(&id, TransactionRequest::Add(request), Err)
+        let added = self.ask(&id, TransactionRequest::Add(request), Err);
+        Box::pin(async move {
+            let added = added.await;
+            crash_point("transaction-partitions-added");
+            added
+        })
     }
 
     pub fn verify_partitions(&self, request: AddPartitions) -> Later<Result<Verified, ErrorCode>> {

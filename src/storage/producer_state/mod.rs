@@ -141,8 +141,7 @@ impl ProducerStateManager {
         for info in &updates.infos {
             self.producers.entry(info.producer_id).or_default().merge(&info.updated);
             self.ongoing.extend(info.started.iter().map(|txn| (txn.first_offset, *txn)));
-            if info.transactional {
-                // The transaction now has a first offset, or it is over: either way the proof has served.
+            if info.transactional && self.verification(info.producer_id).is_some_and(|state| !state.outlives(&info.updated)) {
                 self.verifications.remove(&info.producer_id);
             }
         }

@@ -1,11 +1,12 @@
 //! Proof that a producer's transaction includes this partition, asked of the transaction coordinator before the first record (KIP-890;
 //! Kafka's `VerificationGuard`, `VerificationStateEntry`).
 //!
-//! A guard is made, the coordinator is asked, and the append presents the guard. Any marker in between removes it, so an answer about an
-//! earlier transaction is worth nothing: guards are never equal to one another.
+//! A guard is made, the coordinator is asked, and the append presents the guard. The marker of the transaction in between removes it, so an
+//! answer about an earlier transaction is worth nothing: guards are never equal to one another.
 
 use std::num::NonZeroU64;
 
+use super::entry::ProducerStateEntry;
 use crate::base::ids::{ProducerEpoch, ProducerId, TimestampMs};
 
 /// Names one verification; unique within its partition's life in this process.
@@ -43,6 +44,13 @@ pub struct VerificationState {
 }
 
 impl VerificationState {
+    /// Whether the guard still proves something after an append that left the producer as `entry`. It does not once the transaction has its
+    /// first offset here, or is over. From version 2 on the marker that ends a transaction has a larger epoch than the transaction; one whose
+    /// epoch is not larger than the guard's ended a transaction before it, whose successor only waited for that with its first batch.
+    pub(super) fn outlives(&self, entry: &ProducerStateEntry) -> bool {
+        self.supports_epoch_bump && entry.txn_first_offset.is_none() && entry.epoch <= self.epoch
+    }
+
     /// Another batch asks while the verification is under way.
     pub(super) fn also_for(&mut self, sequence: i32, epoch: ProducerEpoch) {
         if epoch > self.epoch {

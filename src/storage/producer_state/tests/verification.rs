@@ -36,6 +36,20 @@ fn a_guard_does_not_outlive_a_marker() {
     manager.check_verified(&batch, fresh).unwrap();
 }
 
+/// A producer of version 2 goes on with the epoch of the marker that ended its last transaction, and may ask before that marker is here.
+#[test]
+fn a_guard_of_version_2_outlives_the_marker_of_the_transaction_before() {
+    let mut manager = ProducerStateManager::default();
+    client(&mut manager, data(0, 0, 0).txn()).unwrap();
+    let next = data(1, 0, 2).txn();
+    let guard = manager.start_verification(&first_of(&next.header(), true), NOW).unwrap();
+    end(&mut manager, 1, Abort, 1);
+    manager.check_verified(&next.header(), guard).unwrap();
+    end(&mut manager, 2, Abort, 2);
+    assert!(manager.verification(PID).is_none(), "its own is over");
+    assert_eq!(manager.check_verified(&next.header(), guard).unwrap_err().code(), InvalidProducerEpoch);
+}
+
 #[test]
 fn an_old_epoch_is_named_before_a_missing_verification() {
     let mut manager = ProducerStateManager::default();
