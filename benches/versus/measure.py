@@ -43,7 +43,8 @@ def compare(generator, row, brokers, results):
     """One row over all brokers in alternation; gives each broker's result by name."""
     workload = workload_of(row, generator.settings)
     if row.half_of:
-        peak = results[row.half_of]["kafka"]["median"]["requests_per_second"]
+        medians = results[row.half_of]["kafka"]["median"]
+        peak = medians.get("requests_per_second") or medians["transaction_requests_per_second"]
         workload = workload.format(rate=max(1, round(peak / 2)))
     chosen = [broker for broker in brokers if broker.name in row.brokers]
     addresses = [f"{broker.name}={broker.address}" for broker in chosen]

@@ -50,7 +50,9 @@ pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
     let mut ending: HashSet<Finished> = HashSet::new();
     let mut taking = take(&mailbox, false);
     loop {
+        // In this order: the next transaction of a producer may look like the last one, whose end is known before that one can be decided.
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             Some(done) = doing.next(), if !doing.is_empty() => drop(done.map(|done| ending.remove(&done))),
             work = &mut taking => {

@@ -23,12 +23,58 @@ fn a_transaction_that_takes_too_long_is_aborted() {
         let late = txn.batch("t", 0, "later");
         let produced = txn.produce_as(&mut client, 11, "t", 0, late);
         assert_eq!(produced, Err(ErrorCode::InvalidProducerEpoch), "its producer is fenced");
-        let code = match speaks {
-            Speaks::V1 => ErrorCode::ProducerFenced,
-            Speaks::V2 => ErrorCode::ProducerFenced,
-        };
-        assert_eq!(patiently(|| txn.try_end(&mut client, true)), Err(code));
+        assert_eq!(patiently(|| txn.try_end(&mut client, true)), Err(ErrorCode::ProducerFenced));
+        let again = init(&mut client, &id, 50, Some((txn.producer_id, txn.epoch)));
+        assert_eq!(again, Err(ErrorCode::ProducerFenced), "it does not come back with what it had");
     }
+}
+
+#[test]
+fn an_id_that_nobody_uses_is_forgotten() {
+    let node = TestNode::start(&[
+        "transactional.id.expiration.ms=50",
+        "transaction.remove.expired.transaction.cleanup.interval.ms=20",
+        "transaction.state.log.num.partitions=1",
+    ]);
+    let mut client = node.connect();
+    client.make_topic("t");
+    let mut open = Txn::init(&mut client, "open", Speaks::V1);
+    open.send(&mut client, "t", 0, "v").unwrap();
+    let idle = Txn::init(&mut client, "idle", Speaks::V1);
+    let listed = |client: &mut Client| -> Vec<String> {
+        let states = client.call(0, &ListTransactionsRequest::default()).transaction_states;
+        states.iter().map(|it| it.transactional_id.to_string()).collect()
+    };
+    let forgotten = patiently(|| match listed(&mut client).contains(&"idle".to_owned()) {
+        true => Err(ErrorCode::ConcurrentTransactions),
+        false => Ok(()),
+    });
+    assert_eq!(forgotten, Ok(()));
+    assert_eq!(listed(&mut client), ["open"], "an open transaction keeps its id");
+    assert_eq!(idle.add(&mut client, "t", &[0]), Err(ErrorCode::InvalidProducerIdMapping));
+    let again = Txn::init(&mut client, "idle", Speaks::V1);
+    assert!(again.producer_id > idle.producer_id && again.epoch == 0, "{again:?}");
+    open.end(&mut client, true);
+}
+
+#[test]
+fn a_topic_that_is_deleted_does_not_keep_its_transactions_from_ending() {
+    let node = TestNode::start(&["transaction.state.log.num.partitions=1"]);
+    let mut client = node.connect();
+    client.make_topic("stays");
+    client.make_topic("goes");
+    for speaks in [Speaks::V1, Speaks::V2] {
+        client.make_topic("goes");
+        let mut txn = Txn::init(&mut client, "id", speaks);
+        txn.send(&mut client, "goes", 0, "v").unwrap();
+        txn.send(&mut client, "stays", 0, "v").unwrap();
+        assert_eq!(client.delete_topic("goes"), None);
+        txn.end(&mut client, true);
+        read_settled(&mut client, "stays", 0);
+        txn.send(&mut client, "stays", 0, "next").unwrap();
+        txn.end(&mut client, true);
+    }
+    assert_eq!(read_settled(&mut client, "stays", 0), ["v", "next", "v", "next"]);
 }
 
 /// A transaction in a partition of which the coordinator knows nothing, as a bug of an old broker could leave it.

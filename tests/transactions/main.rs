@@ -8,3 +8,4 @@ mod answers;
 mod by_hand;
 mod crash;
 mod hanging;
+mod readers;

@@ -90,17 +90,23 @@ impl Admin {
         self.versions.iter().any(|(key, ..)| *key == api as i16)
     }
 
-    fn call<R: Request>(&mut self, request: &R, lowest: i16, highest: i16) -> Result<R::Response> {
+    /// Asks at the highest version that both sides know, of those from `lowest` to `highest`.
+    pub fn call<R: Request>(&mut self, request: &R, lowest: i16, highest: i16) -> Result<R::Response> {
         let api = ApiKey::try_from(R::KEY).expect("every request type of the crate has a key");
         let version = self.version(api, lowest, highest)?;
         self.call_at(request, version)
     }
 
-    fn call_at<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
+    pub fn call_at<R: Request>(&mut self, request: &R, version: i16) -> Result<R::Response> {
+        self.send::<R>(&frame::encode(request, version), version)
+    }
+
+    /// Sends a frame that holds an `R` at `version`, and reads the answer.
+    pub fn send<R: Request>(&mut self, frame: &[u8], version: i16) -> Result<R::Response> {
         let api = ApiKey::try_from(R::KEY).expect("every request type of the crate has a key");
         let io = |operation, source| BenchError::Io { address: self.address.clone(), operation, source };
         let malformed = |what| BenchError::Malformed { api, what };
-        self.socket.write_all(&frame::encode(request, version)).map_err(|e| io("write", e))?;
+        self.socket.write_all(frame).map_err(|e| io("write", e))?;
         let mut length = [0; LENGTH_LEN];
         self.socket.read_exact(&mut length).map_err(|e| io("read", e))?;
         let length = i32::from_be_bytes(length) as usize;
@@ -232,6 +238,6 @@ impl Admin {
     }
 }
 
-fn refused(api: ApiKey, code: i16, detail: Option<String>) -> Result<()> {
+pub fn refused(api: ApiKey, code: i16, detail: Option<String>) -> Result<()> {
     if code == 0 { Ok(()) } else { Err(BenchError::Refused { api, code, detail }) }
 }

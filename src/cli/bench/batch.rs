@@ -2,7 +2,7 @@
 //! CRC, so the same bytes are right at every offset.
 
 use crate::base::ids::{NO_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, ProducerEpoch, ProducerId, TimestampMs};
-use crate::record::batch::{self, BatchHeader, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2};
+use crate::record::batch::{self, BatchHeader, HEADER_LEN, LOG_OVERHEAD, MAGIC_V2, attributes};
 
 /// Where `base_sequence` and `crc` stand in a header, for those who patch a batch that is already built.
 pub const BASE_SEQUENCE_AT: usize = 53;
@@ -51,6 +51,21 @@ pub fn set_sequence(bytes: &mut [u8], sequence: i32) {
     bytes[BASE_SEQUENCE_AT..BASE_SEQUENCE_AT + 4].copy_from_slice(&sequence.to_be_bytes());
     let crc = batch::checksum(bytes);
     bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Makes a built batch part of a transaction: the producer's, with the first sequence of its records; and the CRC that follows from it.
+pub fn set_transaction(bytes: &mut [u8], producer: (ProducerId, ProducerEpoch), sequence: i32) {
+    let header = BatchHeader::parse(bytes).expect("it was built whole");
+    let mut header = BatchHeader {
+        attributes: header.attributes | attributes::TRANSACTIONAL,
+        producer_id: producer.0,
+        producer_epoch: producer.1,
+        base_sequence: sequence,
+        ..header
+    };
+    bytes[..HEADER_LEN].copy_from_slice(&header.encode());
+    header.crc = batch::checksum(bytes);
+    bytes[..HEADER_LEN].copy_from_slice(&header.encode());
 }
 
 /// Bytes that do not compress, the same in every run: a file system that compresses shall gain nothing.
@@ -117,5 +132,9 @@ mod tests {
         assert_eq!(after.crc, batch::checksum(&bytes));
         assert_ne!(before.crc, after.crc);
         assert_eq!((after.producer_id, after.producer_epoch), (7, 1));
+        set_transaction(&mut bytes, (8, 2), 45);
+        let after = BatchHeader::parse(&bytes).expect("whole header");
+        assert_eq!((after.producer_id, after.producer_epoch, after.base_sequence, after.is_transactional()), (8, 2, 45, true));
+        assert_eq!(after.crc, batch::checksum(&bytes));
     }
 }

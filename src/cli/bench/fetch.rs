@@ -45,6 +45,9 @@ pub struct Fetch {
     /// Check the CRC of every batch that comes back; costs the generator CPU
     #[arg(long)]
     pub check_crc: bool,
+    /// Read at read_committed: what is decided, with the aborted transactions named
+    #[arg(long)]
+    pub committed: bool,
     #[command(flatten)]
     pub topic: TopicOptions,
 }
@@ -65,7 +68,7 @@ pub fn consumer(
 /// Limits of a fetch that answers as soon as there is anything.
 pub fn limits(max_bytes: u64) -> Result<FetchLimits> {
     let max_bytes = i32::try_from(max_bytes).map_err(|_| BenchError::Usage("a fetch cannot ask for 2 GiB".to_owned()))?;
-    Ok(FetchLimits { max_bytes, min_bytes: 1, max_wait_ms: MAX_WAIT_MS })
+    Ok(FetchLimits { max_bytes, min_bytes: 1, max_wait_ms: MAX_WAIT_MS, committed: false })
 }
 
 impl Fetch {
@@ -85,7 +88,7 @@ impl Fetch {
         }
         let admin = Admin::connect(&broker.address)?;
         let shares = deal(&topic.leaders, usize::from(self.connections))?;
-        let limits = limits(self.max_bytes)?;
+        let limits = FetchLimits { committed: self.committed, ..limits(self.max_bytes)? };
         let threads = usize::from(common.threads);
         load::measure(broker, common, &[""], |thread| {
             let mine = shares.iter().enumerate().filter(|(lane, _)| lane % threads == thread);
@@ -100,7 +103,8 @@ impl Fetch {
 
 impl Workload for Fetch {
     fn title(&self) -> String {
-        format!("fetch: up to {} B a request, {}", self.max_bytes, plural(self.connections.into(), "connection"))
+        let isolation = if self.committed { ", read_committed" } else { "" };
+        format!("fetch: up to {} B a request, {}{isolation}", self.max_bytes, plural(self.connections.into(), "connection"))
     }
 
     fn measure(&self, broker: &Broker, common: &Common) -> Result<Figure> {

@@ -47,7 +47,9 @@ impl Figure {
             "" => (String::new(), String::new()),
             name => (name.replace(' ', "_") + "_", name.to_owned() + " "),
         };
-        self.push(format!("{key}requests_per_second"), format!("{label}requests/s"), series.requests as f64 / seconds);
+        if series.requests > 0 || series.records > 0 {
+            self.push(format!("{key}requests_per_second"), format!("{label}requests/s"), series.requests as f64 / seconds);
+        }
         if series.records > series.requests {
             self.push(format!("{key}records_per_second"), format!("{label}records/s"), series.records as f64 / seconds);
         }

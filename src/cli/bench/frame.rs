@@ -6,7 +6,9 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, BrokerId, FetchRequest, ProduceRequest, RequestHeader, TopicName};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, BrokerId, FetchRequest, ProduceRequest, RequestHeader, TopicName, TransactionalId,
+};
 use kafka_protocol::protocol::{Request, StrBytes, encode_request_header_into_buffer};
 
 use crate::base::ids::Offset;
@@ -66,12 +68,15 @@ pub struct ProduceFrame {
 }
 
 impl ProduceFrame {
-    pub fn new(version: i16, topic: &str, acks: i16, batch: Vec<u8>) -> Self {
+    /// `transactional_id` names the transaction that the batch belongs to.
+    pub fn new(version: i16, topic: &str, acks: i16, transactional_id: Option<&str>, batch: Vec<u8>) -> Self {
+        let transactional_id = transactional_id.map(|id| TransactionalId(StrBytes::from_string(id.to_owned())));
         let batch_len = batch.len();
         let build = |records: Vec<u8>| {
             let partition = PartitionProduceData::default().with_index(MARK).with_records(Some(Bytes::from(records)));
             let topic = TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![partition]);
             let request = ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic]);
+            let request = request.with_transactional_id(transactional_id.clone());
             encode(&request, version)
         };
         // The mark is looked for in a request without records: with them it might stand in a value too.
@@ -103,6 +108,8 @@ pub struct FetchLimits {
     pub max_bytes: i32,
     pub min_bytes: i32,
     pub max_wait_ms: i32,
+    /// Only what is decided, at read_committed.
+    pub committed: bool,
 }
 
 impl FetchFrame {
@@ -118,6 +125,7 @@ impl FetchFrame {
             .with_min_bytes(limits.min_bytes)
             .with_max_bytes(limits.max_bytes)
             .with_session_epoch(-1)
+            .with_isolation_level(limits.committed.into())
             .with_topics(vec![topic]);
         let bytes = encode(&request, version);
         let offset_at = position(&bytes, &MARK_64.to_be_bytes());
@@ -156,7 +164,7 @@ mod tests {
     fn patched_produce_frames_say_what_was_patched() {
         for (version, records) in [(9, 1), (12, 16), (12, 300)] {
             let batch = batch::build(records, 100, 5, Some((9, 0)));
-            let template = ProduceFrame::new(version, "bench", -1, batch.clone());
+            let template = ProduceFrame::new(version, "bench", -1, None, batch.clone());
             let mut frame = template.bytes.clone();
             set_correlation(&mut frame, 31);
             template.set_partition(&mut frame, 17);
@@ -175,13 +183,13 @@ mod tests {
 
     #[test]
     fn patched_fetch_frames_say_what_was_patched() {
-        let limits = FetchLimits { max_bytes: 1 << 20, min_bytes: 1, max_wait_ms: 500 };
+        let limits = FetchLimits { max_bytes: 1 << 20, min_bytes: 1, max_wait_ms: 500, committed: true };
         let template = FetchFrame::new(12, "bench", 3, limits);
         let mut frame = template.bytes.clone();
         template.set_offset(&mut frame, 1 << 33);
         let (_, request) = decode::<FetchRequest>(&frame);
         let partition = &request.topics[0].partitions[0];
         assert_eq!((partition.partition, partition.fetch_offset, partition.partition_max_bytes), (3, 1 << 33, 1 << 20));
-        assert_eq!((request.session_epoch, request.max_wait_ms, request.min_bytes), (-1, 500, 1));
+        assert_eq!((request.session_epoch, request.max_wait_ms, request.min_bytes, request.isolation_level), (-1, 500, 1, 1));
     }
 }

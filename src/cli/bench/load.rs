@@ -71,16 +71,31 @@ pub fn measure<F>(broker: &Broker, common: &Common, names: &[&'static str], seat
 where
     F: Fn(usize) -> Result<Vec<Seat>> + Sync,
 {
+    measure_by(broker, common, usize::from(common.threads), names, |thread| {
+        let seats = seats(thread)?;
+        Ok(move |start, window, series: &mut [Series]| {
+            let lanes = seats.into_iter().map(|seat| seat.into_lane(start, window)).collect();
+            drive(lanes, Some(window), series)
+        })
+    })
+}
+
+/// As [`measure`], by `threads` threads with a way of their own: `prepare` makes each ready, and what it gives runs from the start to the
+/// end of the window, and counts into the series.
+pub fn measure_by<F, W>(broker: &Broker, common: &Common, threads: usize, names: &[&'static str], prepare: F) -> Result<Figure>
+where
+    F: Fn(usize) -> Result<W> + Sync,
+    W: FnOnce(Instant, Window, &mut [Series]) -> Result<()>,
+{
     settle(common);
-    let threads = usize::from(common.threads);
     let line = StartingLine { barrier: Barrier::new(threads + 1), start: OnceLock::new(), over: AtomicBool::new(false) };
     let main = thread::current();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|number| {
-                let (line, seats, main) = (&line, &seats, &main);
+                let (line, prepare, main) = (&line, &prepare, &main);
                 scope.spawn(move || {
-                    let outcome = line.work(names, || seats(number));
+                    let outcome = line.work(names, || prepare(number));
                     line.over.store(true, Ordering::SeqCst);
                     main.unpark();
                     outcome
@@ -105,19 +120,21 @@ where
 }
 
 impl StartingLine {
-    /// A worker's life: open, wait for the others, drive.
-    fn work(&self, names: &[&'static str], seats: impl FnOnce() -> Result<Vec<Seat>>) -> Result<Vec<Series>> {
-        let seats = seats();
-        if seats.is_err() {
+    /// A worker's life: make ready, wait for the others, work.
+    fn work<W>(&self, names: &[&'static str], prepare: impl FnOnce() -> Result<W>) -> Result<Vec<Series>>
+    where
+        W: FnOnce(Instant, Window, &mut [Series]) -> Result<()>,
+    {
+        let ready = prepare();
+        if ready.is_err() {
             self.over.store(true, Ordering::SeqCst);
         }
         self.barrier.wait();
         self.barrier.wait();
-        let (seats, mut series) = (seats?, names.iter().map(|name| Series::new(name)).collect::<Vec<_>>());
-        // Unset if another thread failed to open its connections.
+        let (work, mut series) = (ready?, names.iter().map(|name| Series::new(name)).collect::<Vec<_>>());
+        // Unset if another thread failed to make ready.
         if let Some((start, window)) = self.start.get() {
-            let lanes = seats.into_iter().map(|seat| seat.into_lane(*start, *window)).collect();
-            drive(lanes, Some(*window), &mut series)?;
+            work(*start, *window, &mut series)?;
         }
         Ok(series)
     }

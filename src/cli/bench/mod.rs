@@ -30,6 +30,7 @@ mod run;
 mod series;
 mod start;
 mod topic;
+mod transactions;
 
 use clap::{Args, Subcommand};
 
@@ -67,6 +68,8 @@ enum WorkloadArgs {
     Flush(With<produce::FlushBench>),
     /// Reads out of the page cache
     Fetch(With<fetch::Fetch>),
+    /// Transactions of several producers, one after the other, and the time of a commit
+    Transactions(With<transactions::Transactions>),
     /// The time of one record from producer to consumer
     EndToEnd(With<mixed::EndToEnd>),
     /// Producers and consumers at the same time, at a fixed rate
@@ -88,6 +91,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
         WorkloadArgs::Produce(with) => go(&with),
         WorkloadArgs::Flush(with) => run_rounds(&with.workload.into_produce(), &with.common),
         WorkloadArgs::Fetch(with) => go(&with),
+        WorkloadArgs::Transactions(with) => go(&with),
         WorkloadArgs::EndToEnd(with) => go(&with),
         WorkloadArgs::Mixed(with) => go(&with),
         WorkloadArgs::Idle(with) => go(&with),

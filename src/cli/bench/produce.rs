@@ -17,7 +17,7 @@ use crate::base::ids::{ProducerEpoch, ProducerId};
 use crate::base::time::Clock;
 
 /// Produce v9–12: flexible encoding, topics by name.
-const VERSIONS: (i16, i16) = (9, 12);
+pub const VERSIONS: (i16, i16) = (9, 12);
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
@@ -121,7 +121,7 @@ impl Producer<'_> {
     ) -> ProduceExchange {
         let batch = batch::build(self.records, self.record_size, Clock::system().wall_ms(), id);
         ProduceExchange {
-            frame: ProduceFrame::new(self.version, self.topic, self.acks, batch),
+            frame: ProduceFrame::new(self.version, self.topic, self.acks, None, batch),
             partitions: share.partitions.clone(),
             acks: self.acks,
             records: self.records,

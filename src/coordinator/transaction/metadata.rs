@@ -155,14 +155,10 @@ impl TransactionMetadata {
     }
 
     /// The broker itself aborts the open transaction: its time is over, or another producer wants the id. The epoch is bumped whatever the
-    /// version; the bumped epoch is given to nobody.
+    /// version; the bumped epoch is given to nobody, not even to the producer that had the one before.
     pub fn fence(&self, transaction_version: i16, next_producer_id: ProducerId, now: TimestampMs) -> Self {
-        if transaction_version >= EPOCH_BUMP_SINCE {
-            return self.prepare(TransactionResult::Abort, transaction_version, next_producer_id, now);
-        }
-        let producer_epoch = self.producer_epoch.saturating_add(1);
-        let fenced = Self { producer_epoch, last_producer_epoch: NO_PRODUCER_EPOCH, ..self.clone() };
-        fenced.prepare(TransactionResult::Abort, transaction_version, NO_PRODUCER_ID, now)
+        let prepared = self.prepare(TransactionResult::Abort, transaction_version, next_producer_id, now);
+        Self { producer_epoch: self.producer_epoch.saturating_add(1), last_producer_epoch: NO_PRODUCER_EPOCH, ..prepared }
     }
 
     /// All markers are written.

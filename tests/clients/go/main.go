@@ -13,6 +13,9 @@ type Promise struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "copy" {
+		runCopier()
+	}
 	promises := []Promise{}
 	for _, group := range [][]Promise{records, durability, groups, offsets, admins, refusals, text, transactions} {
 		promises = append(promises, group...)

@@ -31,7 +31,7 @@ fn answer(records: &[u8], high_watermark: Offset) -> Bytes {
 }
 
 fn consumer(at_end: AtEnd, check_crc: bool) -> FetchExchange {
-    let limits = FetchLimits { max_bytes: 1000, min_bytes: 1, max_wait_ms: 500 };
+    let limits = FetchLimits { max_bytes: 1000, min_bytes: 1, max_wait_ms: 500, committed: false };
     FetchExchange { frame: FetchFrame::new(12, "bench", 0, limits), offset: 0, at_end, check_crc }
 }
 
@@ -67,7 +67,7 @@ fn a_journey_ends_with_its_own_batch() {
     let journey = SharedJourney::default();
     let batch = batch::build(2, 10, 0, None);
     let mut producer = ProduceExchange {
-        frame: ProduceFrame::new(12, "bench", -1, batch),
+        frame: ProduceFrame::new(12, "bench", -1, None, batch),
         partitions: vec![0],
         acks: -1,
         records: 2,
