@@ -89,9 +89,19 @@ impl Unverified {
         let broker = cx.broker();
         let replicas = &broker.replicas;
         let hosted = if cx.version() >= 13 { replicas.topic_by_id(topic.topic_id) } else { replicas.topic(&topic.name) };
-        // What is not here, or not for clients to write to, is refused when it is to be appended.
-        let Some(hosted) = hosted.filter(|hosted| !hosted.is_internal()) else { return };
-        let Some(partition) = hosted.partition(data.index) else { return };
+        // What is not for clients to write to is refused when it is to be appended.
+        if hosted.as_ref().is_some_and(|hosted| hosted.is_internal()) {
+            return;
+        }
+        // What is not here is refused now: it may be here by the time at which the others have their proofs, and would be without one.
+        let Some(partition) = hosted.as_ref().and_then(|hosted| hosted.partition(data.index)) else {
+            let unknown = match hosted {
+                None if cx.version() >= 13 => ErrorCode::UnknownTopicId,
+                _ => ErrorCode::UnknownTopicOrPartition,
+            };
+            self.proofs.insert(place, Err(unknown));
+            return;
+        };
         let first = FirstOfTransaction {
             producer_id: header.producer_id,
             epoch: header.producer_epoch,

@@ -48,6 +48,18 @@ def java(version: str) -> str:
     return f"{target / 'classes'}:{target / 'lib'}/*"
 
 
+def frameworks() -> str:
+    """Kafka's frameworks and the programs of `tests/frameworks` compiled against them; returns their class path."""
+    folder, target = HERE.parent / "frameworks" / "java", CACHE / "frameworks"
+    words = [f"-Dkafka.version={KAFKA}", f"-Doutput={target}", f"-DoutputDirectory={target / 'lib'}"]
+
+    def build():
+        _maven(folder, *words, "compile", "dependency:copy-dependencies")
+
+    _stamped("Kafka's frameworks", target, sorted(folder.rglob("*.*")), build)
+    return f"{target / 'classes'}:{target / 'lib'}/*"
+
+
 def go() -> Path:
     target = CACHE / "go"
 

@@ -23,9 +23,18 @@ PROMISE_SECONDS = 240
 
 
 class Suite:
-    def __init__(self, name: str, command: list, environment: dict, log: Path, broker, report: Report):
+    def __init__(
+        self,
+        name: str,
+        command: list,
+        environment: dict,
+        log: Path,
+        broker,
+        report: Report,
+        seconds: int = PROMISE_SECONDS,
+    ):
         self.name, self.command, self.environment = name, command, environment
-        self.log, self.broker, self.report = log, broker, report
+        self.log, self.broker, self.report, self.seconds = log, broker, report, seconds
         self.done = []
         self.began = time.monotonic()
 
@@ -59,11 +68,11 @@ class Suite:
         current = None
         while True:
             try:
-                line = lines.get(timeout=PROMISE_SECONDS)
+                line = lines.get(timeout=self.seconds)
             except queue.Empty:
                 process.send_signal(signal.SIGQUIT)  # Java and Go tell where they stand
                 _drain(lines, log)
-                return current or (self.name, "suite"), f"not decided within {PROMISE_SECONDS} s"
+                return current or (self.name, "suite"), f"not decided within {self.seconds} s"
             if line is None:
                 return current, f"the suite died with status {process.wait()}, see {self.log}"
             log.write(line.encode())

@@ -56,22 +56,22 @@ def equal(expected, got, what: str) -> None:
     assert expected == got, f"{what}: expected {_brief(expected)}, got {_brief(got)}"
 
 
-def eventually(what: str, condition, seconds: float = PATIENCE) -> None:
+def eventually(what: str, condition, seconds: float = PATIENCE, pause: float = 0.01) -> None:
     """Waits for a condition, looking every few milliseconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def unique(stem: str) -> str:
     return f"{stem}-{uuid.uuid4().hex[:8]}"
 
 
-def control(verb: str) -> None:
+def control(verb: str, broker: str = "BROKER_CONTROL") -> None:
     """restart, stop, start or kill9; returns when it is done and, if started, the broker answers."""
     global lives
-    request = urllib.request.Request(f"{os.environ['BROKER_CONTROL']}/{verb}", method="POST")
+    request = urllib.request.Request(f"{os.environ[broker]}/{verb}", method="POST")
     try:
         urllib.request.urlopen(request).read()
         lives += verb in ("start", "restart")
