@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use analysis::analyze;
-use process::BrokerProcess;
+use process::Launch;
 use workload::{Crowd, Run};
 
 #[derive(Parser)]
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     loop {
         let flush = format!("log.flush.policy={}", options.flush);
         let settings = ["group.initial.rebalance.delay.ms=0", "log.segment.bytes=1MiB", "log.roll.ms=1s", &flush];
-        let mut broker = BrokerProcess::start(&settings);
+        let mut broker = Launch::with(&settings).in_memory().start();
         let run = Run::new(broker.bootstrap(), seed);
         let crowd = Crowd { producers: 3, transactional: 4, readers: 3 };
         run.work(crowd, |run| nemesis::disturb(run, &mut broker, options.rounds, |_| {}));

@@ -48,25 +48,40 @@ pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
     let Started { mailbox, stop } = shard;
     let mut doing: FuturesUnordered<Done> = FuturesUnordered::new();
     let mut ending: HashSet<Finished> = HashSet::new();
-    let mut taking = take(&mailbox, false);
+    // Ended since the shard was asked what it has.
+    let mut ended: HashSet<Finished> = HashSet::new();
+    let (mut asked_again, mut taking) = (false, take(&mailbox, false));
     loop {
         // In this order: the next transaction of a producer may look like the last one, whose end is known before that one can be decided.
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            Some(done) = doing.next(), if !doing.is_empty() => drop(done.map(|done| ending.remove(&done))),
+            Some(done) = doing.next(), if !doing.is_empty() => {
+                if let Some(done) = done {
+                    ending.remove(&done);
+                    ended.insert(done);
+                }
+            }
             work = &mut taking => {
-                let again = work.is_none();
+                let mut again = work.is_none();
                 for markers in work.iter().flat_map(|work| &work.markers) {
+                    let finished = markers.finished();
+                    // All that is not finished was told, of which this may have been finished since: its markers would end what the producer
+                    // has begun after it. Or it is the next that looks like it; then it is told once more.
+                    if asked_again && ended.contains(&finished) {
+                        again = true;
+                        continue;
+                    }
                     // An answer that was thought lost may not have been.
-                    if ending.insert(markers.finished()) {
+                    if ending.insert(finished) {
                         doing.push(Box::pin(end(broker.clone(), mailbox.clone(), markers.clone())));
                     }
                 }
                 for timed_out in work.into_iter().flat_map(|work| work.timed_out) {
                     doing.push(Box::pin(abort_timed_out(mailbox.clone(), broker.clone(), timed_out)));
                 }
-                taking = take(&mailbox, again);
+                ended.clear();
+                (asked_again, taking) = (again, take(&mailbox, again));
             }
         }
     }

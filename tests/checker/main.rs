@@ -16,13 +16,14 @@ mod proxy;
 mod workload;
 
 use analysis::analyze;
-use process::BrokerProcess;
+use process::Launch;
 use workload::{Crowd, Run};
 
 #[test]
 fn nothing_goes_wrong_while_the_broker_is_killed() {
     let seed = 1;
-    let mut broker = BrokerProcess::start(&["group.initial.rebalance.delay.ms=0", "log.segment.bytes=1MiB", "log.roll.ms=1s"]);
+    let settings = ["group.initial.rebalance.delay.ms=0", "log.segment.bytes=1MiB", "log.roll.ms=1s"];
+    let mut broker = Launch::with(&settings).in_memory().start();
     let run = Run::new(broker.bootstrap(), seed);
     run.work(Crowd { producers: 2, transactional: 3, readers: 2 }, |run| nemesis::disturb(run, &mut broker, 5, |_| {}));
     let report = analyze(&run.recorder.history());
