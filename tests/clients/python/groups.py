@@ -10,7 +10,7 @@ PARTITIONS = 6
 
 # A commit that meets a rebalance is refused, and what was read since comes again: by Kafka's code, or as clients word it.
 REBALANCING = (22, 25, 27)
-REBALANCING_WORDS = ("CommitFailed", "REBALANCE", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER")
+REBALANCING_WORDS = ("CommitFailed", "REBALANCE", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER", "is not assigned")
 
 
 class Member:
