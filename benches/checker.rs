@@ -1,4 +1,5 @@
-//! The checker for as long as one likes: run after run, each with a seed and a broker of its own, which is killed all the time.
+//! The checker for as long as one likes: run after run, each with a seed and a broker of its own, which is killed all the time. Its data lies
+//! in memory where there is room: a process that is killed keeps what it has written, and a slow disk would hold the clients up.
 //!
 //! `cargo bench --bench checker -- --minutes 60 --seed 1` stops at the first anomaly, or after the time is up, and says what was done. A run of
 //! one seed: `--minutes 0 --seed N`.
@@ -13,6 +14,8 @@ mod analysis;
 mod history;
 #[path = "../tests/checker/nemesis.rs"]
 mod nemesis;
+#[path = "../tests/support/random.rs"]
+mod random;
 #[path = "../tests/checker/workload.rs"]
 mod workload;
 
@@ -36,9 +39,6 @@ struct Options {
     /// How often the broker is disturbed in a run.
     #[arg(long, default_value_t = 20)]
     rounds: usize,
-    /// `auto` acknowledges what is on the disk, `background` what the broker has taken; a killed process loses neither.
-    #[arg(long, default_value = "auto")]
-    flush: String,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -49,8 +49,7 @@ fn main() -> ExitCode {
     let (began, mut seed) = (Instant::now(), options.seed);
     let (mut disturbed, mut acknowledged, mut unknown, mut read) = (0, 0, 0, 0);
     loop {
-        let flush = format!("log.flush.policy={}", options.flush);
-        let settings = ["group.initial.rebalance.delay.ms=0", "log.segment.bytes=1MiB", "log.roll.ms=1s", &flush];
+        let settings = ["group.initial.rebalance.delay.ms=0", "log.segment.bytes=1MiB", "log.roll.ms=1s"];
         let mut broker = Launch::with(&settings).in_memory().start();
         let run = Run::new(broker.bootstrap(), seed);
         let crowd = Crowd { producers: 3, transactional: 4, readers: 3 };

@@ -169,10 +169,12 @@ fn every_key_of_the_configuration_is_read() {
 
 #[test]
 fn nothing_is_left_unfinished() {
-    let marks = ["todo!(", "unimplemented!(", "dbg!(", "TODO", "FIXME", "allow(dead_code"];
+    // Written so that this list is not one of them.
+    let marks = [("to", "do!("), ("unimple", "mented!("), ("db", "g!("), ("TO", "DO"), ("FIX", "ME"), ("allow(", "dead_code")];
+    let marks = marks.map(|(begin, end)| [begin, end].concat());
     let mut found = Vec::new();
     for (path, text) in sources() {
-        found.extend(marks.iter().filter(|m| text.contains(**m)).map(|m| format!("{}: {m}", relative(&path))));
+        found.extend(marks.iter().filter(|m| text.contains(m.as_str())).map(|m| format!("{}: {m}", relative(&path))));
     }
     assert!(found.is_empty(), "marks of unfinished work:\n{}", found.join("\n"));
 }

@@ -1,5 +1,7 @@
 //! Words and tools of every layer; imports nothing else of klamm.
 
+#[cfg(test)]
+pub mod committed;
 pub mod crash_point;
 pub mod disk;
 pub mod ids;

@@ -7,7 +7,6 @@
 //! - a partition is left alone only when its marker is committed or the partition is gone; until then the write is tried again;
 //! - whatever is interrupted is done again by the shard's next life: a marker may be written twice, and changes nothing the second time.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use crate::coordinator::shard::EndOfTransaction;
 use crate::coordinator::shards::Started;
 use crate::coordinator::transaction::request::{TransactionRequest, TransactionResponse};
 use crate::coordinator::transaction::shard::TransactionShard;
-use crate::coordinator::transaction::work::{Finished, Markers, TimedOut, Work};
+use crate::coordinator::transaction::work::{Begun, Ends, Finished, Markers, TimedOut, Work};
 use crate::record::control::EndTransactionMarker;
 use crate::replica::acknowledgement::{AcknowledgementWait, Unacknowledged};
 use crate::replica::partition::Acks;
@@ -47,10 +46,7 @@ type Done = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
 pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
     let Started { mailbox, stop } = shard;
     let mut doing: FuturesUnordered<Done> = FuturesUnordered::new();
-    let mut ending: HashSet<Finished> = HashSet::new();
-    // Ended since the shard was asked what it has.
-    let mut ended: HashSet<Finished> = HashSet::new();
-    let (mut asked_again, mut taking) = (false, take(&mailbox, false));
+    let (mut ends, mut taking) = (Ends::default(), take(&mailbox, false));
     loop {
         // In this order: the next transaction of a producer may look like the last one, whose end is known before that one can be decided.
         tokio::select! {
@@ -58,30 +54,23 @@ pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
             () = stop.cancelled() => return,
             Some(done) = doing.next(), if !doing.is_empty() => {
                 if let Some(done) = done {
-                    ending.remove(&done);
-                    ended.insert(done);
+                    ends.end(done);
                 }
             }
             work = &mut taking => {
                 let mut again = work.is_none();
                 for markers in work.iter().flat_map(|work| &work.markers) {
-                    let finished = markers.finished();
-                    // All that is not finished was told, of which this may have been finished since: its markers would end what the producer
-                    // has begun after it. Or it is the next that looks like it; then it is told once more.
-                    if asked_again && ended.contains(&finished) {
-                        again = true;
-                        continue;
-                    }
-                    // An answer that was thought lost may not have been.
-                    if ending.insert(finished) {
-                        doing.push(Box::pin(end(broker.clone(), mailbox.clone(), markers.clone())));
+                    match ends.begin(markers.finished()) {
+                        Begun::Yes => doing.push(Box::pin(end(broker.clone(), mailbox.clone(), markers.clone()))),
+                        Begun::Already => {}
+                        Begun::Unclear => again = true,
                     }
                 }
                 for timed_out in work.into_iter().flat_map(|work| work.timed_out) {
                     doing.push(Box::pin(abort_timed_out(mailbox.clone(), broker.clone(), timed_out)));
                 }
-                ended.clear();
-                (asked_again, taking) = (again, take(&mailbox, again));
+                ends.ask(again);
+                taking = take(&mailbox, again);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use super::Broker;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::base::ids::ProducerId;
 use crate::config::BrokerConfig;
 use crate::coordinator::shard::Producer;
@@ -51,6 +52,7 @@ impl Broker {
             true => {
                 let request = AddPartitions { transaction_version: EPOCH_BUMP_SINCE, ..request };
                 let added = self.transactions.add_partitions(request).await;
+                crash_point("transaction-partitions-added");
                 added.map(|()| partitions.iter().map(|partition| (partition.clone(), None)).collect())
             }
             false => self.transactions.verify_partitions(request).await,

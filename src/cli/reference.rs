@@ -3,7 +3,6 @@
 //! After a change of a command, `KLAMM_REGENERATE=1 cargo test cli::reference` writes the page anew.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
@@ -133,13 +132,7 @@ fn cell(text: &str) -> String {
 
 #[test]
 fn the_committed_page_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
-    let page = page();
-    if std::env::var_os("KLAMM_REGENERATE").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == page, "docs/cli.md is out of date: KLAMM_REGENERATE=1 cargo test cli::reference");
+    crate::base::committed::up_to_date("docs/cli.md", &page(), "cli::reference");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! `docs/configuration.md` anew.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use super::def::{Area, BROKER, GROUP, Scope, TOPIC};
 use super::foreign;
@@ -12,6 +11,7 @@ use super::key::{Key, Type, Unit, Update};
 use super::parity;
 use super::render;
 use super::units;
+use crate::base::committed::up_to_date;
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -166,27 +166,14 @@ fn synonyms(key: &Key) -> String {
     names.join(", ")
 }
 
-/// Compares a committed file with what it is made from, or writes it if the environment asks for that.
-fn up_to_date(path: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("KLAMM_REGENERATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, expected).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let differing = found.lines().zip(expected.lines()).position(|(found, expected)| found != expected);
-    let line = differing.unwrap_or(found.lines().count().min(expected.lines().count())) + 1;
-    assert!(found == expected, "{}:{line} is out of date: KLAMM_REGENERATE=1 cargo test config::docs", path.display());
-}
-
 #[test]
 fn the_committed_example_is_up_to_date() {
-    up_to_date("config/klamm.toml", &render::default_toml());
+    up_to_date("config/klamm.toml", &render::default_toml(), "config::docs");
 }
 
 #[test]
 fn the_committed_reference_is_up_to_date() {
-    up_to_date("docs/configuration.md", &configuration_md());
+    up_to_date("docs/configuration.md", &configuration_md(), "config::docs");
 }
 
 #[test]

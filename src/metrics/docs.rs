@@ -3,7 +3,6 @@
 //! After a change of the declarations, `KLAMM_REGENERATE=1 cargo test metrics::docs` writes it anew.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use super::def::{AREAS, Kind, Metric};
 
@@ -51,11 +50,5 @@ fn kind(metric: &Metric) -> &'static str {
 
 #[test]
 fn the_committed_reference_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    let expected = metrics_md();
-    if std::env::var_os("KLAMM_REGENERATE").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "docs/metrics.md is out of date: KLAMM_REGENERATE=1 cargo test metrics::docs");
+    crate::base::committed::up_to_date("docs/metrics.md", &metrics_md(), "metrics::docs");
 }

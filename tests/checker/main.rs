@@ -6,6 +6,8 @@
 #[allow(unused)]
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/random.rs"]
+mod random;
 
 mod analysis;
 mod classes;

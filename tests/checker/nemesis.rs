@@ -5,12 +5,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::BrokerProcess;
+use crate::random::Random;
 
-use super::workload::{Random, Run};
+use super::workload::Run;
 
 /// Disturbs the broker so often, each time after the clients have written something; it runs in the end.
 pub fn disturb(run: &Run, broker: &mut BrokerProcess, rounds: usize, mut told: impl FnMut(usize)) {
-    let mut random = Random::new(run.seed);
+    let mut random = Random(run.seed);
     for round in 0..rounds {
         run.wait_for_writes(100 + random.below(500) as usize);
         match random.below(10) {

@@ -18,6 +18,8 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use rdkafka::topic_partition_list::{Offset as Place, TopicPartitionList};
 use rdkafka::{ClientContext, util::Timeout};
 
+use crate::random::Random;
+
 use super::history::{Key, Offset, Outcome, Recorder, Step, Value};
 
 pub const PARTITIONS: Key = 3;
@@ -26,27 +28,6 @@ const TOPIC: &str = "checked";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much an idempotent producer has under way.
 const IN_FLIGHT: i32 = 40;
-
-/// Numbers of one seed (splitmix64).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// True once in so many times.
-    pub fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
 
 /// How many processes of each kind.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +96,7 @@ impl Run {
     }
 
     fn random(&self, process: usize) -> Random {
-        Random::new(self.seed.wrapping_mul(1000).wrapping_add(process as u64))
+        Random(self.seed.wrapping_mul(1000).wrapping_add(process as u64))
     }
 
     fn config(&self) -> ClientConfig {
@@ -400,7 +381,7 @@ fn transact(run: &Run, process: usize) {
                 consumer = start_over(run, process);
             }
             // Now and then a producer disappears between two transactions.
-            if left == Left::Broken || random.once_in(50) {
+            if left == Left::Broken || random.below(50) == 0 {
                 break;
             }
         }
@@ -424,7 +405,7 @@ fn transaction(
     let mut read: HashMap<Key, Offset> = HashMap::new();
     let mut wanted = true;
     for _ in 0..=random.below(5) {
-        if random.once_in(3) {
+        if random.below(3) == 0 {
             let records = poll(consumer, 1 + random.below(500));
             read.extend(records.iter().map(|(key, offset, _)| (*key, offset + 1)));
             steps.push(Step::Poll(records));
@@ -436,12 +417,12 @@ fn transaction(
             steps.push(Step::Send { key, value, offset: None });
             wanted &= producer.send(message).is_ok();
         }
-        if random.once_in(15) {
+        if random.below(15) == 0 {
             wanted = false;
             break;
         }
     }
-    if wanted && !read.is_empty() && random.once_in(2) {
+    if wanted && !read.is_empty() && random.below(2) == 0 {
         let group = consumer.group_metadata().expect("it has a group");
         let sent = retried(|| producer.send_offsets_to_transaction(&positions(&read), &group, Duration::from_secs(10)));
         steps.extend(read.iter().map(|(key, offset)| Step::Commit { key: *key, offset: *offset }));

@@ -3,6 +3,9 @@
 //! What comes out is a message as the kafka-protocol crate understands it, with every field its version has, nulls, tagged fields and
 //! nested arrays. No list of fields is needed, so none can be wrong.
 
+#[path = "../support/random.rs"]
+mod random;
+
 use std::fmt::Debug;
 
 use bytes::{Buf, Bytes, TryGetError};
@@ -10,6 +13,8 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::VersionRange;
 use kafka_protocol::protocol::buf::ByteBuf;
 use klamm::protocol::{ApiMessage, ApiRequest, shape};
+
+pub use random::Random;
 
 /// What is to be done with every type of request.
 pub trait Visit {
@@ -53,22 +58,6 @@ pub fn encode<M: ApiMessage>(message: &M, version: i16) -> Vec<u8> {
     let mut bytes = Vec::new();
     message.write(&mut bytes, version).unwrap_or_else(|e| panic!("version {version} does not encode: {e}"));
     bytes
-}
-
-/// splitmix64.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
 }
 
 struct Dream {

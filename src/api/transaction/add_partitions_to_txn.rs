@@ -18,6 +18,7 @@ use crate::api::distinct::distinct;
 use crate::api::reply::{Pending, Reply};
 use crate::api::session::Context;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::base::ids::TopicPartition;
 use crate::broker::Broker;
 use crate::coordinator::shard::Producer;
@@ -85,7 +86,11 @@ fn answer(broker: &Broker, transaction: AddPartitionsToTxnTransaction, version: 
     }
     let added = broker.transactions.add_partitions(request);
     let done = all(None);
-    Box::pin(async move { told(added.await.map(|()| done).unwrap_or_else(spread)) })
+    Box::pin(async move {
+        let added = added.await;
+        crash_point("transaction-partitions-added");
+        told(added.map(|()| done).unwrap_or_else(spread))
+    })
 }
 
 fn partitions(topics: &[AddPartitionsToTxnTopic]) -> BTreeSet<TopicPartition> {

@@ -10,6 +10,7 @@ use super::fenced_since;
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
+use crate::base::crash_point::crash_point;
 use crate::base::ids::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
 use crate::broker::Broker;
 use crate::coordinator::shard::Producer;
@@ -42,7 +43,9 @@ async fn initialize(broker: &Broker, id: StrBytes, timeout_ms: i32, expected: Op
         return Err(ErrorCode::InvalidTransactionTimeout);
     }
     let ask = |fresh| broker.transactions.init_producer_id(InitProducerId { id: id.clone(), timeout_ms, expected, fresh });
-    broker.with_producer_id(ask).await
+    let producer = broker.with_producer_id(ask).await?;
+    crash_point("transaction-id-taken");
+    Ok(producer)
 }
 
 fn respond(producer: Result<Producer, ErrorCode>) -> InitProducerIdResponse {

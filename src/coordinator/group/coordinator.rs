@@ -43,9 +43,6 @@ use super::fetch::group_error;
 use super::request::{Client, DeletedTopic, GroupRequest, GroupResponse};
 use super::shard::GroupShard;
 
-/// The topic whose partitions hold groups and offsets.
-pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
-
 /// An answer that may have to wait.
 pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

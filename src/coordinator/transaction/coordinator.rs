@@ -19,7 +19,6 @@ use super::describe::{TransactionFilter, describe_error};
 use super::request::{AddPartitions, EndTransaction, InitProducerId, Refused, TransactionRequest, TransactionResponse, Verified};
 use super::shard::TransactionShard;
 use crate::base::ErrorCode;
-use crate::base::crash_point::crash_point;
 use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
@@ -27,8 +26,6 @@ use crate::coordinator::mailbox::client_error;
 use crate::coordinator::shard::Producer;
 use crate::coordinator::shards::{Shards, Started};
 
-/// The topic whose partitions hold transactional ids.
-pub const TRANSACTION_STATE_TOPIC: &str = "__transaction_state";
 /// How long an answer waits for its commit: Kafka gives it the request's time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -108,24 +105,12 @@ impl TransactionCoordinator {
 
     pub fn init_producer_id(&self, request: InitProducerId) -> Later<Result<Producer, Refused>> {
         let id = request.id.clone();
-        let held = self.ask(&id, TransactionRequest::Init(request), |error| Err(error.into()));
-        Box::pin(async move {
-            let held: Result<Producer, Refused> = held.await;
-            if held.is_ok() {
-                crash_point("transaction-id-taken");
-            }
-            held
-        })
+        self.ask(&id, TransactionRequest::Init(request), |error| Err(error.into()))
     }
 
     pub fn add_partitions(&self, request: AddPartitions) -> Later<Result<(), ErrorCode>> {
         let id = request.id.clone();
-        let added = self.ask(&id, TransactionRequest::Add(request), Err);
-        Box::pin(async move {
-            let added = added.await;
-            crash_point("transaction-partitions-added");
-            added
-        })
+        self.ask(&id, TransactionRequest::Add(request), Err)
     }
 
     pub fn verify_partitions(&self, request: AddPartitions) -> Later<Result<Verified, ErrorCode>> {

@@ -4,7 +4,7 @@
 //! leaves when that decision is committed: **no marker is written before its Prepare record is committed.** An answer that is lost costs
 //! nothing: who asks `again` gets all that is not finished.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use kafka_protocol::protocol::StrBytes;
 
@@ -108,5 +108,47 @@ impl WorkQueue {
     #[cfg(test)]
     pub fn forget_taker(&mut self) {
         self.taker = None;
+    }
+}
+
+/// Which ends of transactions are under way, for whoever takes the work. It asks for all that is not finished when an answer may have been
+/// lost; such an answer may be older than an end it has seen itself since.
+#[derive(Debug, Default)]
+pub struct Ends {
+    under_way: HashSet<Finished>,
+    /// Ended since the shard was asked what it has.
+    ended: HashSet<Finished>,
+    asked_again: bool,
+}
+
+/// What becomes of markers that were told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// They are to be written.
+    Yes,
+    /// They are being written.
+    Already,
+    /// Either their transaction has ended since, and markers would end what its producer has begun after it; or they are of the next one, which
+    /// looks like it. Whoever asks once more is told only of the latter.
+    Unclear,
+}
+
+impl Ends {
+    /// The shard is asked what it has: what is new, or (`again`) all that is not finished.
+    pub fn ask(&mut self, again: bool) {
+        self.ended.clear();
+        self.asked_again = again;
+    }
+
+    pub fn begin(&mut self, end: Finished) -> Begun {
+        if self.asked_again && self.ended.contains(&end) {
+            return Begun::Unclear;
+        }
+        if self.under_way.insert(end) { Begun::Yes } else { Begun::Already }
+    }
+
+    pub fn end(&mut self, end: Finished) {
+        self.under_way.remove(&end);
+        self.ended.insert(end);
     }
 }

@@ -15,7 +15,7 @@ use super::grouping::{SegmentSize, group_segments_by_size};
 use super::offset_map::{Full, OffsetMap};
 use super::stats::CleanerStats;
 use super::transactions::CleanedTransactions;
-use super::{LogOwner, with_log};
+use super::{LogOwner, with_log, write_checkpoint};
 use crate::base::ids::{Offset, TimestampMs};
 use crate::record::batch::BatchHeader;
 use crate::record::batches::Batch;
@@ -82,14 +82,7 @@ impl Cleaner<'_> {
         if directory.checkpointed(offsets::RECOVERY_POINT, partition).is_some_and(|known| known >= end) {
             return Ok(());
         }
-        let noted = with_log(self.owner, |_| {
-            (!view.is_outdated()).then(|| directory.note_checkpoint(offsets::RECOVERY_POINT, partition, end))
-        });
-        let before = noted.flatten().ok_or(CleanError::Aborted)?;
-        directory.write_noted(offsets::RECOVERY_POINT).map_err(|error| {
-            directory.take_back(offsets::RECOVERY_POINT, partition, end, before);
-            CleanError::of_write(error, directory)
-        })
+        write_checkpoint(self.owner, view, offsets::RECOVERY_POINT, end)
     }
 
     /// Fills the map with the keys of the dirty part, as many as fit (`Cleaner.buildOffsetMap`).

@@ -17,7 +17,7 @@ use super::error::CleanError;
 use super::offset_map::OffsetMap;
 use super::stats::CleanerStats;
 use super::throttle::Throttle;
-use super::{LogOwner, with_log};
+use super::{LogOwner, with_log, write_checkpoint};
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
 use crate::config::def::cleaner::CleanerConfig;
@@ -208,7 +208,8 @@ impl LogCleaner {
             drop(state);
             if what.reset_checkpoint {
                 tracing::warn!(%partition, offset = what.first_dirty_offset, "the cleaner's checkpoint lies outside of the log; it begins anew");
-                let _ = self.checkpoint(&**owner, &view, what.first_dirty_offset);
+                // If it cannot be noted now, the next look finds the same.
+                let _ = write_checkpoint(&**owner, &view, offsets::CLEANER, what.first_dirty_offset);
             }
             max_dirty_ratio = max_dirty_ratio.max(what.cleanable_ratio());
             max_compaction_delay_ms = max_compaction_delay_ms.max(what.compaction_delay_ms);
@@ -251,7 +252,7 @@ impl LogCleaner {
             stats: CleanerStats::default(),
         };
         let done = self.check(view).and_then(|()| cleaner.clean());
-        let done = done.and_then(|end| self.checkpoint(&**owner, view, end).map(|()| end));
+        let done = done.and_then(|end| write_checkpoint(&**owner, view, offsets::CLEANER, end).map(|()| end));
         let mut stats = cleaner.stats;
         stats.elapsed_secs = self.clock.mono().since(begin).as_secs_f64();
         self.bytes_read.fetch_add(stats.map_bytes_read + stats.bytes_read, Ordering::Relaxed);
@@ -298,18 +299,6 @@ impl LogCleaner {
             return Err(CleanError::Stopped);
         }
         if view.is_outdated() { Err(CleanError::Aborted) } else { Ok(()) }
-    }
-
-    /// Notes up to where a log is clean.
-    fn checkpoint(&self, owner: &dyn LogOwner, view: &CleanerView, end: Offset) -> Result<(), CleanError> {
-        let (directory, partition) = (view.shared.directory(), view.shared.partition());
-        let noted =
-            with_log(owner, |_| (!view.is_outdated()).then(|| directory.note_checkpoint(offsets::CLEANER, partition, end)));
-        let before = noted.flatten().ok_or(CleanError::Aborted)?;
-        directory.write_noted(offsets::CLEANER).map_err(|error| {
-            directory.take_back(offsets::CLEANER, partition, end, before);
-            CleanError::of_write(error, directory)
-        })
     }
 
     /// Has retention look at the compacted logs that nobody is at (`LogCleanerManager.deletableLogs`).

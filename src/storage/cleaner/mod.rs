@@ -31,7 +31,8 @@ pub use log_cleaner::{CleanerLag, CleanerState, LogCleaner};
 pub use offset_map::OffsetMap;
 pub use stats::CleanerStats;
 
-use super::log::Log;
+use super::log::{CleanerView, Log};
+use crate::base::ids::Offset;
 
 /// Who owns a log, and guards it with a lock: a partition, or a test.
 pub trait LogOwner: Send + Sync {
@@ -44,4 +45,16 @@ fn with_log<T>(owner: &dyn LogOwner, visit: impl FnOnce(&mut Log) -> T) -> Optio
     let (mut visit, mut told) = (Some(visit), None);
     owner.visit_log(&mut |log| told = visit.take().map(|visit| visit(log)));
     told
+}
+
+/// Notes an offset of the log that `view` shows in a checkpoint of its directory, and writes it. Nothing is noted if the log is no longer as
+/// it was seen, or if it cannot be written.
+fn write_checkpoint(owner: &dyn LogOwner, view: &CleanerView, name: &'static str, offset: Offset) -> Result<(), CleanError> {
+    let (directory, partition) = (view.shared.directory(), view.shared.partition());
+    let noted = with_log(owner, |_| (!view.is_outdated()).then(|| directory.note_checkpoint(name, partition, offset)));
+    let before = noted.flatten().ok_or(CleanError::Aborted)?;
+    directory.write_noted(name).map_err(|error| {
+        directory.take_back(name, partition, offset, before);
+        CleanError::of_write(error, directory)
+    })
 }

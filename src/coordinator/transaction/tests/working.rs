@@ -1,6 +1,7 @@
 //! Markers, timeouts and expiry: what has to be done in the world.
 
 use super::*;
+use crate::coordinator::transaction::work::{Begun, Ends, Finished};
 use TransactionResult::*;
 
 #[test]
@@ -21,6 +22,24 @@ fn work_is_told_with_the_decision_that_makes_it() {
     assert_eq!(world.state("t"), TransactionState::CompleteCommit);
     world.finish(markers);
     assert_eq!(world.state("t"), TransactionState::CompleteCommit, "a second time changes nothing");
+}
+
+#[test]
+fn what_has_ended_since_it_was_told_is_not_ended_again() {
+    let finished = Finished { id: StrBytes::from_static_str("t"), producer: Producer { id: 7, epoch: 0 } };
+    let mut ending = Ends::default();
+    ending.ask(false);
+    assert_eq!(ending.begin(finished.clone()), Begun::Yes);
+    ending.ask(true);
+    assert_eq!(ending.begin(finished.clone()), Begun::Already, "an answer that was thought lost was not");
+    ending.end(finished.clone());
+    assert_eq!(ending.begin(finished.clone()), Begun::Unclear, "the answer may have been made before the end");
+    ending.ask(true);
+    assert_eq!(ending.begin(finished.clone()), Begun::Yes, "asked after the end: it is the producer's next transaction");
+    ending.end(finished.clone());
+    ending.ask(false);
+    ending.end(finished.clone());
+    assert_eq!(ending.begin(finished), Begun::Yes, "what is told as new is told once: it is the next");
 }
 
 #[test]
