@@ -1,7 +1,10 @@
-//! Levels of the log, asked for and changed by a client as Kafka's tools do it: `kafka-configs --entity-type broker-loggers`.
+//! Levels of the log, asked for and changed by a client: `kafka-configs --entity-type broker-loggers`, `klamm config --broker-logger`.
 
 #[allow(unused)]
 mod support;
+#[allow(unused)]
+#[path = "cli/terminal.rs"]
+mod terminal;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +14,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRe
 use kafka_protocol::protocol::StrBytes;
 use klamm::base::logging::{Levels, LogFormat, Logging};
 use support::{Client, TestNode};
+use terminal::Terminal;
 
 const BROKER_LOGGER: i8 = 8;
 const SET: i8 = 0;
@@ -75,4 +79,14 @@ fn a_client_changes_levels_while_the_broker_runs() {
     assert_eq!(level(client, "klamm.api"), "WARN", "a request is taken whole or refused whole");
     assert_eq!(alter(client, "2", &[(SET, "klamm.api", "DEBUG")], false), INVALID_REQUEST);
     assert_eq!(loggers(client, "2"), Err(INVALID_REQUEST));
+
+    let at = Terminal::at(&node);
+    at.ok("config alter --broker-logger 1 --add-config klamm.coordinator=DEBUG");
+    assert_eq!(level(client, "klamm.coordinator"), "DEBUG");
+    let told = at.json("config describe --broker-logger 1 klamm.coordinator");
+    assert_eq!((&told[0]["value"], &told[0]["source"]), (&"DEBUG".into(), &"DYNAMIC_BROKER_LOGGER_CONFIG".into()));
+    at.ok("config alter --broker-logger 1 --delete-config klamm.coordinator");
+    assert_eq!(level(client, "klamm.coordinator"), "WARN");
+    at.fails(1, "config alter --broker-logger 1 --add-config klamm.coordinator=LOUD", &["INVALID_CONFIG", "LOUD"]);
+    at.fails(1, "config describe --broker-logger 1 klamm.coordinater", &["did you mean klamm.coordinator?"]);
 }

@@ -83,7 +83,6 @@ fn what_kafka_announces_and_klamm_does_not_is_known() {
     }
     let known = [
         "0: 0-13, klamm 3-13", // 0 to 2 are announced only for the sake of old librdkafka (KAFKA-18659)
-        "27: 1-2, klamm 1-1",  // WriteTxnMarkers: transaction version (KIP-1228), between brokers
         "78: 1-2, klamm 1-1",  // ShareFetch: acquire mode, renewal (KIP-1206, KIP-1222)
         "79: 1-2, klamm 1-1",  // ShareAcknowledge: renewal (KIP-1222)
         "80: 0-1, klamm 0-0",  // AddRaftVoter: acknowledge when committed

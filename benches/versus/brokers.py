@@ -17,6 +17,9 @@ KAFKA_JVM = ["-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMilli
              "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15", "-Djava.awt.headless=true"]
 STOP_SECONDS = 120
 
+# What a figure has written is gone before the next one: several gigabytes a second fill a disk.
+DELETE_DELAY_MS = 1000
+
 
 class Broker:
     """A server with a name, a port, a directory of its own and a process that may run."""
@@ -87,6 +90,7 @@ advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={self.data}
+log.segment.delete.delay.ms={DELETE_DELAY_MS}
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
@@ -110,6 +114,7 @@ class Klamm(Broker):
         self.config.write_text(f"""\
 listeners = "PLAINTEXT://127.0.0.1:{self.port}"
 log.dirs = ["{self.data}"]
+log.segment.delete.delay.ms = {DELETE_DELAY_MS}
 # What topics of the load do not say themselves, the log of transactions above all, is as durable as Kafka's.
 log.flush.policy = "background"
 """)

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from . import measure
 from .rows import IDLE, PARTITIONS, ROWS, SPECIAL, START, Settings
 
 HERE = Path(__file__).resolve().parent
+# What may lie on the disk at a time: five seconds and a warm-up of the fastest row, of a broker and of the one before.
+FREE_GIB = 24
 
 
 def arguments(doc):
@@ -111,6 +114,9 @@ def run(root, doc):
     args = arguments(doc)
     work = Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "versus-kafka"
     work.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(work).free >> 30
+    if free < FREE_GIB and not args.report:
+        raise SystemExit(f"{work} has {free} GiB free, and a run writes up to {FREE_GIB} GiB at a time: make room, or set CARGO_TARGET_DIR")
     with_matplotlib(work)
     from . import page, plots  # pylint: disable=import-outside-toplevel  (they need matplotlib)
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kafka_protocol::messages::*;
 use kafka_protocol::protocol::HeaderVersion;
 
 use super::session::Session;
@@ -12,6 +13,7 @@ use super::{Handled, cluster, config, data, group, run, topic, transaction};
 use crate::protocol::ApiRequest;
 use crate::protocol::header::RequestHeader;
 use crate::protocol::outbox::Outbox;
+use crate::protocol::supplement::WriteTxnMarkersRequest;
 
 pub const API_VERSIONS: i16 = 18;
 
@@ -33,14 +35,14 @@ macro_rules! apis {
     ($( $name:ident($request:ident) $min:literal ..= $max:literal => $($module:ident)::+ $([advertised from $from:literal])? $([slices: $announce:path])? ; )*) => {
         /// All rows, by rising key.
         pub static APIS: &[Api] = &[$( Api {
-            key: <kafka_protocol::messages::$request as ApiRequest>::KEY,
+            key: <$request as ApiRequest>::KEY,
             name: stringify!($name),
             min: $min,
             max: $max,
             advertised_min: first!($($from,)? $min),
-            header_version: <kafka_protocol::messages::$request as HeaderVersion>::header_version,
+            header_version: <$request as HeaderVersion>::header_version,
             handle: |session, header, body, outbox| {
-                run::<kafka_protocol::messages::$request>(
+                run::<$request>(
                     session, header, body, outbox, $($module)::+::handle, first!($($announce,)? |_, _| {}))
             },
         } ),*];
@@ -76,7 +78,7 @@ apis! {
     AddPartitionsToTxn(AddPartitionsToTxnRequest) 0..=5 => transaction::add_partitions_to_txn;
     AddOffsetsToTxn(AddOffsetsToTxnRequest) 0..=4 => transaction::add_offsets_to_txn;
     EndTxn(EndTxnRequest) 0..=5 => transaction::end_txn;
-    WriteTxnMarkers(WriteTxnMarkersRequest) 1..=1 => transaction::write_txn_markers;
+    WriteTxnMarkers(WriteTxnMarkersRequest) 1..=2 => transaction::write_txn_markers;
     TxnOffsetCommit(TxnOffsetCommitRequest) 0..=5 => transaction::txn_offset_commit;
     DescribeConfigs(DescribeConfigsRequest) 1..=4 => config::describe_configs;
     AlterConfigs(AlterConfigsRequest) 0..=2 => config::alter_configs;

@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::error::{CliError, Result};
 use super::nearest::nearest;
+use super::partitions::TopicPartitions;
 use crate::base::ErrorCode;
+use crate::base::ids::TopicPartition;
 use crate::client::cluster::Topics;
 use crate::client::metadata::Topic;
 use crate::client::{Address, Client, ClientError, ClientOptions};
@@ -78,6 +80,21 @@ pub async fn no_topic(client: &Client, name: &str) -> Result<CliError> {
     let all = client.metadata(Topics::All, false).await?;
     let nearest = nearest(name, all.topics.keys().map(String::as_str)).map(str::to_owned);
     Ok(CliError::NoTopic { name: name.to_owned(), nearest })
+}
+
+/// The partitions that are meant, all of which are there.
+pub async fn meant_partitions(client: &Client, topics: &[TopicPartitions]) -> Result<Vec<TopicPartition>> {
+    let mut all = Vec::new();
+    for wanted in topics {
+        let topic = existing_topic(client, &wanted.topic).await?;
+        let present: Vec<i32> = topic.partitions.iter().map(|p| p.partition).collect();
+        let selected = wanted.select(&present).map_err(|missing| {
+            let last = present.len() as i32 - 1;
+            CliError::failed(format!("topic {} has no partition {missing}; its partitions are 0 to {last}", topic.name))
+        })?;
+        all.extend(selected.into_iter().map(|partition| TopicPartition::new(topic.name.as_str(), partition)));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

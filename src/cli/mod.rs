@@ -25,6 +25,7 @@ mod runtime;
 pub mod serve;
 mod settings;
 mod topic;
+mod transaction;
 mod version;
 mod when;
 
@@ -63,6 +64,8 @@ enum Command {
     Consume(consume::ConsumeArgs),
     /// Show groups, their lag and their members, and move their offsets
     Group(group::GroupArgs),
+    /// Show transactions, and end those that hang
+    Transaction(transaction::TransactionArgs),
     /// Show and change the configuration of topics, brokers and groups
     Config(config::ConfigArgs),
     /// Show the cluster: its brokers, quorum, features and disks
@@ -88,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Group(args) => group::run(args),
+        Command::Transaction(args) => transaction::run(args),
         Command::Config(args) => config::run(args),
         Command::Cluster(args) => cluster::run(args),
         Command::Dump(args) => dump::run(args),

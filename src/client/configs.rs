@@ -1,4 +1,4 @@
-//! DescribeConfigs and IncrementalAlterConfigs: the configuration of topics, brokers and groups.
+//! DescribeConfigs and IncrementalAlterConfigs: the configuration of topics, brokers and groups, and the levels of brokers' logs.
 
 use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -18,6 +18,8 @@ pub enum ConfigResource {
     Broker(BrokerId),
     /// What holds for every broker that does not say otherwise.
     BrokerDefault,
+    /// The levels of what a broker logs (KIP-412).
+    BrokerLogger(BrokerId),
     Group(String),
 }
 
@@ -72,6 +74,7 @@ impl ConfigResource {
             Self::Topic(name) => (2, name.clone()),
             Self::Broker(id) => (4, id.to_string()),
             Self::BrokerDefault => (4, String::new()),
+            Self::BrokerLogger(id) => (8, id.to_string()),
             Self::Group(name) => (32, name.clone()),
         }
     }
@@ -82,6 +85,7 @@ impl ConfigResource {
             Self::Topic(name) => format!("topic {name}"),
             Self::Broker(id) => format!("broker {id}"),
             Self::BrokerDefault => "the default of brokers".into(),
+            Self::BrokerLogger(id) => format!("the log of broker {id}"),
             Self::Group(name) => format!("group {name}"),
         }
     }
@@ -143,6 +147,7 @@ impl ConfigEntry {
                 ConfigResource::Topic(_) => ConfigSource::Topic,
                 ConfigResource::Broker(_) => ConfigSource::Broker,
                 ConfigResource::BrokerDefault => ConfigSource::BrokerDefault,
+                ConfigResource::BrokerLogger(_) => ConfigSource::BrokerLogger,
                 ConfigResource::Group(_) => ConfigSource::Group,
             }
     }
@@ -162,7 +167,7 @@ impl Client {
             .with_configuration_keys(None);
         // A broker knows its own configuration only.
         let connection = match resource {
-            ConfigResource::Broker(id) => self.broker(*id).await?,
+            ConfigResource::Broker(id) | ConfigResource::BrokerLogger(id) => self.broker(*id).await?,
             _ => self.any().await?,
         };
         let version = connection.version_of::<DescribeConfigsRequest>()?;
@@ -206,7 +211,7 @@ impl Client {
             .with_configs(changes.iter().map(config).collect());
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![row]).with_validate_only(validate_only);
         let response = match resource {
-            ConfigResource::Broker(id) => self.broker(*id).await?.send(&request).await?,
+            ConfigResource::Broker(id) | ConfigResource::BrokerLogger(id) => self.broker(*id).await?.send(&request).await?,
             _ => self.send_controller(&request).await?,
         };
         match response.responses.first().and_then(|row| row.error_code.err().map(|code| (code, row))) {
@@ -236,6 +241,7 @@ mod tests {
         assert!(!entry.is_set_here(&ConfigResource::BrokerDefault));
         assert_eq!(ConfigResource::Broker(3).wire(), (4, "3".into()));
         assert_eq!(ConfigResource::BrokerDefault.wire(), (4, String::new()));
+        assert_eq!(ConfigResource::BrokerLogger(3).wire(), (8, "3".into()));
         assert_eq!(ConfigResource::Group("g".into()).wire(), (32, "g".into()));
     }
 }

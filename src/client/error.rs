@@ -70,7 +70,8 @@ impl ClientError {
     /// Whether the same request may succeed later, or elsewhere once metadata is fresh.
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Refused { code, .. } => code.is_retriable(),
+            // In Kafka's table it may pass, in the crate's it may not: the transaction before is still being ended.
+            Self::Refused { code, .. } => code.is_retriable() || *code == ErrorCode::ConcurrentTransactions,
             Self::Closed { .. } | Self::Io { .. } => true,
             _ => false,
         }

@@ -11,7 +11,7 @@ pub mod cluster;
 pub mod configs;
 mod connection;
 pub mod consumer;
-mod coordinator;
+pub mod coordinator;
 pub mod error;
 pub mod group;
 mod leaders;
@@ -21,6 +21,7 @@ pub mod offsets;
 pub mod partitioner;
 pub mod producer;
 pub mod retry;
+pub mod transactions;
 pub mod versions;
 
 pub use address::Address;

@@ -13,7 +13,7 @@ use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, Request, VersionRange};
 
 use super::shape::{self, ShapeError};
-use super::supplement::DescribeLogDirsResponse;
+use super::supplement::{DescribeLogDirsResponse, WriteTxnMarkersRequest};
 
 /// A request or response body; knows also which version of the header stands before it.
 pub trait ApiMessage: HeaderVersion + Sized {
@@ -64,7 +64,8 @@ pub fn encode_response<M: ApiMessage>(response: &M, version: i16, buf: &mut impl
 }
 
 /// Calls `$then!` with all requests klamm knows, in the order of their keys, each with its response. A type marked `supplement` is
-/// read and written by [`supplement`](crate::protocol::supplement) in at least one version.
+/// read and written by [`supplement`](crate::protocol::supplement) in at least one version; a request marked `wrapped` is a type of its own
+/// there.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! each_request {
@@ -93,7 +94,7 @@ macro_rules! each_request {
             AddPartitionsToTxnRequest => AddPartitionsToTxnResponse;
             AddOffsetsToTxnRequest => AddOffsetsToTxnResponse;
             EndTxnRequest => EndTxnResponse;
-            WriteTxnMarkersRequest => WriteTxnMarkersResponse;
+            WriteTxnMarkersRequest (wrapped) => WriteTxnMarkersResponse (supplement);
             TxnOffsetCommitRequest => TxnOffsetCommitResponse;
             DescribeAclsRequest => DescribeAclsResponse;
             CreateAclsRequest => CreateAclsResponse;
@@ -163,12 +164,17 @@ macro_rules! implement {
             implement!(@message $request $($in_request)?);
             implement!(@message $response $($in_response)?);
 
-            impl ApiRequest for $request {
-                const KEY: i16 = <$request as Request>::KEY;
-                type Response = $response;
-            }
+            implement!(@request $request $response $($in_request)?);
         )*
     };
+    (@request $request:ident $response:ident wrapped) => {};
+    (@request $request:ident $response:ident $(supplement)?) => {
+        impl ApiRequest for $request {
+            const KEY: i16 = <$request as Request>::KEY;
+            type Response = $response;
+        }
+    };
+    (@message $message:ident wrapped) => {};
     (@message $message:ident supplement) => {};
     (@message $message:ident) => {
         impl ApiMessage for $message {

@@ -346,9 +346,10 @@ fn what_can_be_configured_is_listed() {
     let resource = |kind: ResourceType, name: &str| (kind as i8, name.to_owned());
     let topic = resource(ResourceType::Topic, "t");
     let broker = resource(ResourceType::Broker, "1");
-    assert_eq!(listed(client.call(1, &of(&[]))), [topic.clone(), broker]);
+    let logger = resource(ResourceType::BrokerLogger, "1");
+    assert_eq!(listed(client.call(1, &of(&[]))), [topic.clone(), broker, logger.clone()]);
     assert_eq!(listed(client.call(1, &of(&[GROUP, TOPIC, GROUP]))), [topic]);
-    assert_eq!(listed(client.call(1, &of(&[CLIENT_METRICS, LOGGER]))), []);
+    assert_eq!(listed(client.call(1, &of(&[CLIENT_METRICS, LOGGER]))), [logger]);
     assert_eq!(listed(client.call(0, &of(&[]))), []);
     let unknown = client.call(1, &of(&[TOPIC, 99]));
     assert_eq!(

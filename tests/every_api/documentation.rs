@@ -47,7 +47,7 @@ const NOTES: &[(&str, &str)] = &[
     ),
     (
         "DescribeConfigs",
-        "A topic key that a broker key in other units sets names that key as its source, where Kafka says DEFAULT_CONFIG. A resource asked for twice is told once. Log levels (BROKER_LOGGER) cannot be asked for.",
+        "A topic key that a broker key in other units sets names that key as its source, where Kafka says DEFAULT_CONFIG. A resource asked for twice is told once. Loggers (BROKER_LOGGER) are named after klamm's modules.",
     ),
     (
         "AlterConfigs",
@@ -55,9 +55,8 @@ const NOTES: &[(&str, &str)] = &[
     ),
     (
         "IncrementalAlterConfigs",
-        "As AlterConfigs; log levels (BROKER_LOGGER) cannot be set. An unknown operation is INVALID_REQUEST for every resource, where Kafka answers UNKNOWN_SERVER_ERROR for topics.",
+        "As AlterConfigs. An unknown operation is INVALID_REQUEST for every resource, where Kafka answers UNKNOWN_SERVER_ERROR for topics.",
     ),
-    ("ListConfigResources", "Brokers are not listed as BROKER_LOGGER, since their log levels cannot be set."),
     ("DescribeLogDirs", "No directory is ever cordoned, and there are no future replicas."),
     (
         "DescribeTopicPartitions",
@@ -70,10 +69,6 @@ const NOTES: &[(&str, &str)] = &[
     (
         "EndTxn",
         "A commit that comes after the coordinator has aborted the transaction is PRODUCER_FENCED, as since KAFKA-20785; Kafka 4.3.1 answers INVALID_TXN_STATE.",
-    ),
-    (
-        "WriteTxnMarkers",
-        "Version 2, which tells the level of `transaction.version` with each marker (KIP-1228), is not served yet.",
     ),
     ("DescribeQuorum", "The voters' endpoints are left empty: the quorum is reached through the listeners of the brokers."),
 ];

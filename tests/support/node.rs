@@ -55,6 +55,11 @@ impl TestNode {
         self.node().listening()[0].1
     }
 
+    /// Runs what needs the node's runtime to its end.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
     pub fn connect(&self) -> Client {
         Client::connect(self.address())
     }

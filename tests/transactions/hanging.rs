@@ -4,6 +4,7 @@ use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::*;
 use klamm::base::ErrorCode;
+use klamm::protocol::supplement::WriteTxnMarkersRequest;
 
 use crate::by_hand::*;
 use crate::support::everyday::{error, text, topic_name};
@@ -99,15 +100,20 @@ fn a_hanging_transaction_is_seen_and_aborted_by_hand() {
             .with_coordinator_epoch(coordinator_epoch)
             .with_topics(vec![WritableTxnMarkerTopic::default().with_name(topic_name(name)).with_partition_indexes(vec![0])])
     };
-    let mut write = |marker| {
-        let response = client.call(1, &WriteTxnMarkersRequest::default().with_markers(vec![marker]));
+    let mut write = |version, marker| {
+        let mut request = WriteTxnMarkersRequest { transaction_versions: vec![2], ..Default::default() };
+        request.request.markers.push(marker);
+        let response = client.call(version, &request);
         error(response.markers[0].topics[0].partitions[0].error_code)
     };
-    assert_eq!(write(marker(3, "unknown")), Some(ErrorCode::UnknownTopicOrPartition));
-    assert_eq!(write(marker(3, "t")), None);
-    assert_eq!(write(marker(2, "t")), Some(ErrorCode::TransactionCoordinatorFenced), "of a coordinator that is past");
+    assert_eq!(write(1, marker(3, "unknown")), Some(ErrorCode::UnknownTopicOrPartition));
+    assert_eq!(write(2, marker(3, "t")), Some(ErrorCode::InvalidProducerEpoch), "at level 2 an end has an epoch of its own");
+    assert_eq!(write(1, marker(3, "t")), None);
+    assert_eq!(write(1, marker(2, "t")), Some(ErrorCode::TransactionCoordinatorFenced), "of a coordinator that is past");
     let stale = marker(3, "t").with_producer_epoch(-1);
-    assert_eq!(write(stale), Some(ErrorCode::InvalidProducerEpoch));
+    assert_eq!(write(1, stale), Some(ErrorCode::InvalidProducerEpoch));
+    let bumped = marker(3, "t").with_producer_epoch(described.producer_epoch as i16 + 1);
+    assert_eq!(write(2, bumped), None);
     assert_eq!(read_settled(&mut client, "t", 0), ["behind it"]);
     assert_eq!(describe_producers(&mut client).current_txn_start_offset, -1);
 }

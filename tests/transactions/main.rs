@@ -6,6 +6,11 @@ mod support;
 
 mod answers;
 mod by_hand;
+mod commands;
 mod crash;
 mod hanging;
 mod readers;
+#[allow(unused)]
+#[path = "../cli/terminal.rs"]
+mod terminal;
+mod verification;

@@ -41,9 +41,9 @@ pub fn handle(cx: &Context, request: ListConfigResourcesRequest) -> Reply<ListCo
 fn names(image: &MetadataImage, kind: ResourceType) -> Vec<String> {
     match kind {
         ResourceType::Topic => image.topics().iter().map(|topic| topic.name.to_string()).collect(),
-        ResourceType::Broker => image.brokers().values().filter(|b| !b.fenced).map(|b| b.id.to_string()).collect(),
-        // Log levels are set where the broker is started.
-        ResourceType::BrokerLogger => Vec::new(),
+        ResourceType::Broker | ResourceType::BrokerLogger => {
+            image.brokers().values().filter(|b| !b.fenced).map(|b| b.id.to_string()).collect()
+        }
         // Of groups and subscriptions only those are there that something is set on.
         ResourceType::ClientMetrics | ResourceType::Group => {
             image.configs().of_type(kind).map(|(name, _)| name.to_string()).collect()

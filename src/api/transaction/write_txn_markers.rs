@@ -1,12 +1,16 @@
-//! WriteTxnMarkers: v1. Writes the ends of transactions to partitions: for coordinators elsewhere, and for people who abort a transaction that
-//! nobody ends any more (`kafka-transactions.sh abort`, KIP-664).
+//! WriteTxnMarkers: v1–2. Writes the ends of transactions to partitions: for coordinators elsewhere, and for people who abort a transaction
+//! that nobody ends any more (`kafka-transactions.sh abort`, KIP-664).
+//!
+//! v2 transaction version: from level 2 on a marker must have a newer epoch than the records before it (KIP-1228).
+
+use std::iter::repeat;
 
 use futures_util::future::join_all;
 use kafka_protocol::messages::write_txn_markers_request::WritableTxnMarker;
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
-use kafka_protocol::messages::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
+use kafka_protocol::messages::WriteTxnMarkersResponse;
 
 use crate::api::distinct::distinct;
 use crate::api::reply::{Pending, Reply};
@@ -14,18 +18,20 @@ use crate::api::session::Context;
 use crate::base::ids::TopicPartition;
 use crate::broker::Broker;
 use crate::coordinator::shard::{EndOfTransaction, Producer, TransactionResult};
+use crate::protocol::supplement::WriteTxnMarkersRequest;
 
 pub fn handle(cx: &Context, request: WriteTxnMarkersRequest) -> Reply<WriteTxnMarkersResponse> {
-    let answers: Vec<_> = request.markers.into_iter().map(|marker| write(cx.broker(), marker)).collect();
+    let WriteTxnMarkersRequest { request, transaction_versions } = request;
+    let versions = transaction_versions.into_iter().chain(repeat(0));
+    let answers: Vec<_> = request.markers.into_iter().zip(versions).map(|(marker, version)| write(cx.broker(), marker, version)).collect();
     Reply::later(async move { WriteTxnMarkersResponse::default().with_markers(join_all(answers).await) })
 }
 
-fn write(broker: &Broker, marker: WritableTxnMarker) -> Pending<WritableTxnMarkerResult> {
+fn write(broker: &Broker, marker: WritableTxnMarker, transaction_version: i8) -> Pending<WritableTxnMarkerResult> {
     let end = EndOfTransaction {
         producer: Producer { id: marker.producer_id.0, epoch: marker.producer_epoch },
         coordinator_epoch: marker.coordinator_epoch,
-        // Which version the transaction has cannot be said in this version of the request.
-        transaction_version: 0,
+        transaction_version: transaction_version.into(),
         result: if marker.transaction_result { TransactionResult::Commit } else { TransactionResult::Abort },
     };
     let mut topics = Vec::with_capacity(marker.topics.len());

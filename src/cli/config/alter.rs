@@ -17,7 +17,8 @@ use crate::config::def::Scope;
   klamm config alter --topic orders --add-config retention.ms=7d --add-config cleanup.policy=compact,delete
   klamm config alter --topic orders --delete-config retention.ms
   klamm config alter --broker-defaults --add-config log.retention.bytes=10GiB
-  klamm config alter --topic orders --append cleanup.policy=compact --dry-run")]
+  klamm config alter --topic orders --append cleanup.policy=compact --dry-run
+  klamm config alter --broker-logger 1 --add-config klamm.coordinator=DEBUG")]
 pub struct Alter {
     #[command(flatten)]
     entity: Entity,
@@ -97,7 +98,7 @@ mod tests {
 
     fn alter(add: &[&str]) -> Alter {
         Alter {
-            entity: Entity { topic: Some("t".into()), broker: None, broker_defaults: false, group: None },
+            entity: Entity { topic: Some("t".into()), broker: None, broker_defaults: false, broker_logger: None, group: None },
             add_config: add.iter().map(|text| text.parse().unwrap()).collect(),
             delete_config: vec!["flush.ms".into()],
             append: Vec::new(),

@@ -17,7 +17,8 @@ use crate::client::configs::{ConfigEntry, ConfigResource, ConfigSource};
   klamm config describe --topic orders --all
   klamm config describe --topic orders retention.ms --documentation
   klamm config describe --broker 1 --all --output json
-  klamm config describe --group billing --all")]
+  klamm config describe --group billing --all
+  klamm config describe --broker-logger 1 klamm.storage")]
 pub struct Describe {
     #[command(flatten)]
     entity: Entity,

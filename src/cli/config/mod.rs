@@ -1,4 +1,4 @@
-//! `klamm config`: the configuration of topics, brokers and groups while they run.
+//! `klamm config`: the configuration of topics, brokers, groups and logs while they run.
 
 mod alter;
 mod describe;
@@ -66,6 +66,9 @@ struct Entity {
     /// What holds for every broker that does not say otherwise
     #[arg(long)]
     broker_defaults: bool,
+    /// Levels of what a broker logs, by module; until it is started again
+    #[arg(long, value_name = "ID")]
+    broker_logger: Option<BrokerId>,
     /// Of a group
     #[arg(long, short, value_name = "NAME")]
     group: Option<String>,
@@ -76,9 +79,10 @@ impl Entity {
         match self {
             Entity { topic: Some(topic), .. } => ConfigResource::Topic(topic.clone()),
             Entity { broker: Some(id), .. } => ConfigResource::Broker(*id),
+            Entity { broker_logger: Some(id), .. } => ConfigResource::BrokerLogger(*id),
             Entity { group: Some(group), .. } => ConfigResource::Group(group.clone()),
             Entity { broker_defaults, .. } => {
-                assert!(*broker_defaults, "clap lets one of the four through");
+                assert!(*broker_defaults, "clap lets one of the five through");
                 ConfigResource::BrokerDefault
             }
         }
@@ -90,6 +94,10 @@ fn scope(resource: &ConfigResource) -> &'static Scope {
     match resource {
         ConfigResource::Topic(_) => &TOPIC,
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => &BROKER,
+        ConfigResource::BrokerLogger(_) => &LOGGERS,
         ConfigResource::Group(_) => &GROUP,
     }
 }
+
+/// Loggers are a broker's modules: there is no list of them here.
+static LOGGERS: Scope = Scope { name: "logger", areas: &[] };

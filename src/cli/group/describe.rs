@@ -11,6 +11,7 @@ use crate::base::ids::Offset;
 use crate::cli::error::{CliError, Result};
 use crate::cli::output::{Format, Table, list, note, or_dash, report};
 use crate::client::Client;
+use crate::client::coordinator::Coordinated;
 use crate::client::group::admin::GroupMember;
 use crate::client::offsets::{IsolationLevel, OffsetSpec};
 
@@ -137,7 +138,7 @@ async fn describe(client: &Client, group: &str) -> Result<Described> {
         state: description.state,
         group_type: description.group_type,
         assignor: description.assignor,
-        coordinator: client.group_coordinator(group).await?.address().to_string(),
+        coordinator: client.coordinator(Coordinated::Group(group)).await?.address().to_string(),
         total_lag: total(&offsets),
         members: description.members.iter().map(Member::new).collect(),
         offsets,

@@ -10,9 +10,10 @@ use kafka_protocol::messages::DeleteRecordsRequest;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use serde::{Deserialize, Serialize};
 
-use super::{meant_partitions, timeout_ms};
+use super::timeout_ms;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
+use crate::cli::connect::meant_partitions;
 use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::{Outcome, conclude};
 use crate::cli::output::Format;

@@ -11,12 +11,10 @@ mod offsets;
 
 use clap::{Args, Subcommand};
 
-use super::connect::{Connect, existing_topic};
-use super::error::{CliError, Result};
+use super::connect::Connect;
+use super::error::Result;
 use super::output::Format;
-use super::partitions::TopicPartitions;
 use super::runtime;
-use crate::base::ids::TopicPartition;
 use crate::client::Client;
 
 #[derive(Args)]
@@ -75,19 +73,4 @@ pub fn run(args: TopicArgs) -> Result {
 /// How long a broker may take over a request that changes the cluster, as such requests carry it.
 fn timeout_ms(client: &Client) -> i32 {
     i32::try_from(client.options().request_timeout.as_millis()).unwrap_or(i32::MAX)
-}
-
-/// The partitions that are meant, all of which are there.
-pub async fn meant_partitions(client: &Client, topics: &[TopicPartitions]) -> Result<Vec<TopicPartition>> {
-    let mut all = Vec::new();
-    for wanted in topics {
-        let topic = existing_topic(client, &wanted.topic).await?;
-        let present: Vec<i32> = topic.partitions.iter().map(|p| p.partition).collect();
-        let selected = wanted.select(&present).map_err(|missing| {
-            let last = present.len() as i32 - 1;
-            CliError::failed(format!("topic {} has no partition {missing}; its partitions are 0 to {last}", topic.name))
-        })?;
-        all.extend(selected.into_iter().map(|partition| TopicPartition::new(topic.name.as_str(), partition)));
-    }
-    Ok(all)
 }

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::meant_partitions;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
+use crate::cli::connect::meant_partitions;
 use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::Problem;
 use crate::cli::output::{Format, Table, or_dash};

@@ -15,6 +15,7 @@ use super::{group_id, protocol};
 use crate::base::ErrorCode;
 use crate::base::ids::TopicPartition;
 use crate::client::cluster::{Client, Topics, topic_name};
+use crate::client::coordinator::Coordinated;
 use crate::client::error::ClientError;
 use crate::client::leaders::PerPartition;
 
@@ -96,7 +97,7 @@ impl Client {
         let check = |response: &ConsumerGroupDescribeResponse| {
             response.groups.iter().try_for_each(|row| refused(group, row.error_code, row.error_message.as_deref()))
         };
-        let response = self.ask_coordinator(group, i16::MAX, request, check).await?;
+        let response = self.ask_coordinator(Coordinated::Group(group), i16::MAX, request, check).await?;
         let row = response.groups.into_iter().next().ok_or_else(|| missing(ApiKey::ConsumerGroupDescribe, group))?;
         Ok(GroupDescription {
             group: group.to_owned(),
@@ -112,7 +113,7 @@ impl Client {
         let check = |response: &DescribeGroupsResponse| {
             response.groups.iter().try_for_each(|row| refused(group, row.error_code, row.error_message.as_deref()))
         };
-        let response = self.ask_coordinator(group, i16::MAX, request, check).await?;
+        let response = self.ask_coordinator(Coordinated::Group(group), i16::MAX, request, check).await?;
         let row = response.groups.into_iter().next().ok_or_else(|| missing(ApiKey::DescribeGroups, group))?;
         // Before version 6 a group that is not there was one that is dead (KIP-1043).
         if &*row.group_state == "Dead" {
@@ -133,7 +134,7 @@ impl Client {
         let request = |_| DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]);
         let check =
             |response: &DeleteGroupsResponse| response.results.iter().try_for_each(|row| refused(group, row.error_code, None));
-        self.ask_coordinator(group, i16::MAX, request, check).await.map(drop)
+        self.ask_coordinator(Coordinated::Group(group), i16::MAX, request, check).await.map(drop)
     }
 
     /// Deletes offsets of a group, in topics that it does not read now.
@@ -147,7 +148,7 @@ impl Client {
         let request =
             OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics.into_iter().map(topic).collect());
         let check = |response: &OffsetDeleteResponse| refused(group, response.error_code, None);
-        let response = self.ask_coordinator(group, i16::MAX, |_| request.clone(), check).await?;
+        let response = self.ask_coordinator(Coordinated::Group(group), i16::MAX, |_| request.clone(), check).await?;
         let mut rows = PerPartition::new();
         for topic in response.topics {
             for row in topic.partitions {

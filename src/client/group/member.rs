@@ -30,6 +30,7 @@ use super::{group_id, protocol};
 use crate::base::ErrorCode;
 use crate::base::ids::{Offset, TopicPartition};
 use crate::client::cluster::{Client, Topics};
+use crate::client::coordinator::Coordinated;
 use crate::client::error::ClientError;
 use crate::client::leaders::PerPartition;
 
@@ -139,7 +140,7 @@ impl Member {
             }
         };
         let check = |response: &kafka_protocol::messages::LeaveGroupResponse| self.check(response.error_code);
-        self.client.ask_coordinator::<LeaveGroupRequest>(&self.group, i16::MAX, request, check).await?;
+        self.client.ask_coordinator::<LeaveGroupRequest>(Coordinated::Group(&self.group), i16::MAX, request, check).await?;
         Ok(())
     }
 
@@ -167,7 +168,7 @@ impl Member {
             .with_group_instance_id(self.membership.instance_id.clone().map(StrBytes::from_string))
             .with_protocol_type(StrBytes::from_static_str(protocol::PROTOCOL_TYPE))
             .with_protocols(vec![protocol]);
-        let connection = self.client.group_coordinator(&self.group).await?;
+        let connection = self.client.coordinator(Coordinated::Group(&self.group)).await?;
         let version = connection.version_of::<JoinGroupRequest>()?;
         connection.send_waiting(&request, version, self.options.rebalance_timeout).await
     }
@@ -200,7 +201,7 @@ impl Member {
         joined: &JoinGroupResponse,
         assignments: Vec<SyncGroupRequestAssignment>,
     ) -> Result<SyncGroupResponse, ClientError> {
-        let connection = self.client.group_coordinator(&self.group).await?;
+        let connection = self.client.coordinator(Coordinated::Group(&self.group)).await?;
         let version = connection.version_of::<SyncGroupRequest>()?;
         let mut request = SyncGroupRequest::default()
             .with_group_id(group_id(&self.group))
@@ -237,7 +238,7 @@ async fn keep_alive(client: Arc<Client>, group: String, membership: Membership, 
     let mut heard = Instant::now();
     loop {
         sleep(options.heartbeat_interval).await;
-        let beat = async { client.group_coordinator(&group).await?.send(&request).await }.await;
+        let beat = async { client.coordinator(Coordinated::Group(&group)).await?.send(&request).await }.await;
         let error = match beat {
             Ok(response) => match response.error_code.err() {
                 None => {

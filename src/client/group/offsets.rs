@@ -12,6 +12,7 @@ use super::group_id;
 use crate::base::ErrorCode;
 use crate::base::ids::{LeaderEpoch, NO_LEADER_EPOCH, Offset, TopicPartition};
 use crate::client::cluster::{Client, topic_name};
+use crate::client::coordinator::Coordinated;
 use crate::client::error::ClientError;
 use crate::client::leaders::PerPartition;
 
@@ -63,7 +64,7 @@ impl Client {
             refused(response.error_code)?;
             response.groups.iter().try_for_each(|group| refused(group.error_code))
         };
-        let response = self.ask_coordinator::<OffsetFetchRequest>(group, NAMES, request, check).await?;
+        let response = self.ask_coordinator::<OffsetFetchRequest>(Coordinated::Group(group), NAMES, request, check).await?;
         let mut committed = BTreeMap::new();
         let mut add = |topic: &str, partition: i32, offset: Offset, leader_epoch, metadata: Option<StrBytes>, code: i16| {
             let partition = TopicPartition::new(topic, partition);
@@ -121,7 +122,7 @@ impl Client {
                 None => Ok(()),
             }
         };
-        let response = self.ask_coordinator(group, NAMES, |_| request.clone(), check).await?;
+        let response = self.ask_coordinator(Coordinated::Group(group), NAMES, |_| request.clone(), check).await?;
         let mut rows = PerPartition::new();
         for topic in response.topics {
             for p in topic.partitions {

@@ -78,7 +78,7 @@ static REQUESTS: &[Request] = &[
     ]),
     request(AddOffsetsToTxn, 0..=4, 3, &[STRING, fixed(8 + 2), STRING]),
     request(EndTxn, 0..=5, 3, &[STRING, fixed(8 + 2 + 1)]),
-    request(WriteTxnMarkers, 1..=1, 1, &[array(&[fixed(8 + 2 + 1), TOPIC_PARTITIONS, fixed(4)])]),
+    request(WriteTxnMarkers, 1..=2, 1, &[array(&[fixed(8 + 2 + 1), TOPIC_PARTITIONS, fixed(4), fixed(1).since(2)])]),
     request(TxnOffsetCommit, 0..=5, 3, &[
         STRING, STRING, fixed(8 + 2), fixed(4).since(3), STRING.since(3), STRING.since(3).or_null(),
         array(&[STRING, array(&[fixed(4 + 8), fixed(4).since(2), STRING.or_null()])]),

@@ -1,6 +1,6 @@
 //! Messages whose newest versions changed nothing on the wire: they are read and written as the newest version the crate has.
 
-use kafka_protocol::messages::{DescribeLogDirsRequest, ListOffsetsRequest, ListOffsetsResponse};
+use kafka_protocol::messages::{DescribeLogDirsRequest, ListOffsetsRequest, ListOffsetsResponse, WriteTxnMarkersResponse};
 use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
 use kafka_protocol::protocol::{Decodable, Encodable, Message, VersionRange};
 
@@ -27,6 +27,7 @@ macro_rules! same_bytes {
 same_bytes! {
     ListOffsetsRequest: 11;
     ListOffsetsResponse: 11;
+    WriteTxnMarkersResponse: 2;
     DescribeLogDirsRequest: 5;
 }
 

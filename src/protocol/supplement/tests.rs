@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 
-use super::DescribeLogDirsResponse;
+use super::{DescribeLogDirsResponse, WriteTxnMarkersRequest};
 use crate::protocol::messages::ApiMessage;
 
 const TOPIC_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
@@ -141,6 +141,45 @@ fn offset_fetch_10_has_no_place_for_a_single_group() {
     assert!(single.write(&mut Vec::new(), 10).is_err());
     let all_topics = OffsetFetchRequest::default().with_topics(None);
     assert!(all_topics.write(&mut Vec::new(), 10).is_err());
+}
+
+#[test]
+fn write_txn_markers_2_tells_the_level_of_each_transaction() {
+    use write_txn_markers_response::*;
+    let request = || WriteTxnMarkersRequest { transaction_versions: vec![2, 0], ..two_markers().into() };
+    check(
+        2,
+        "03000000000000000700050102076f72646572730300000003000000040000000009020000000000000000080000000100000000000000",
+        request(),
+    );
+    let one = "03000000000000000700050102076f7264657273030000000300000004000000000900000000000000000800000001000000000000";
+    assert_eq!(encode(&request(), 1), bytes(one), "version 1 is silent about it");
+    check(1, one, two_markers().into());
+    let silent: WriteTxnMarkersRequest = two_markers().into();
+    assert_eq!(encode(&silent, 2).len(), encode(&request(), 2).len(), "no word means 0");
+    check(
+        2,
+        "02000000000000000702076f72646572730200000003002f00000000",
+        WriteTxnMarkersResponse::default().with_markers(vec![WritableTxnMarkerResult::default().with_producer_id(7.into()).with_topics(
+            vec![WritableTxnMarkerTopicResult::default().with_name(string("orders").into()).with_partitions(vec![
+                WritableTxnMarkerPartitionResult::default().with_partition_index(3).with_error_code(47),
+            ])],
+        )]),
+    );
+}
+
+fn two_markers() -> kafka_protocol::messages::WriteTxnMarkersRequest {
+    use write_txn_markers_request::*;
+    let topic = WritableTxnMarkerTopic::default().with_name(string("orders").into()).with_partition_indexes(vec![3, 4]);
+    kafka_protocol::messages::WriteTxnMarkersRequest::default().with_markers(vec![
+        WritableTxnMarker::default()
+            .with_producer_id(7.into())
+            .with_producer_epoch(5)
+            .with_transaction_result(true)
+            .with_topics(vec![topic])
+            .with_coordinator_epoch(9),
+        WritableTxnMarker::default().with_producer_id(8.into()).with_producer_epoch(0),
+    ])
 }
 
 #[test]
