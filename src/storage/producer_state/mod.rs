@@ -141,7 +141,8 @@ impl ProducerStateManager {
         for info in &updates.infos {
             self.producers.entry(info.producer_id).or_default().merge(&info.updated);
             self.ongoing.extend(info.started.iter().map(|txn| (txn.first_offset, *txn)));
-            if info.transactional && self.verification(info.producer_id).is_some_and(|state| !state.outlives(&info.updated)) {
+            let used_up = |state: &VerificationState| !state.outlives(&info.updated, updates.origin);
+            if info.transactional && self.verification(info.producer_id).is_some_and(used_up) {
                 self.verifications.remove(&info.producer_id);
             }
         }

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU64;
 
+use super::append::AppendOrigin;
 use super::entry::ProducerStateEntry;
 use crate::base::ids::{ProducerEpoch, ProducerId, TimestampMs};
 
@@ -44,11 +45,13 @@ pub struct VerificationState {
 }
 
 impl VerificationState {
-    /// Whether the guard still proves something after an append that left the producer as `entry`. It does not once the transaction has its
-    /// first offset here, or is over. From version 2 on the marker that ends a transaction has a larger epoch than the transaction; one whose
-    /// epoch is not larger than the guard's ended a transaction before it, whose successor only waited for that with its first batch.
-    pub(super) fn outlives(&self, entry: &ProducerStateEntry) -> bool {
-        self.supports_epoch_bump && entry.txn_first_offset.is_none() && entry.epoch <= self.epoch
+    /// Whether the guard still proves something after an append from `origin` that left the producer as `entry`. It does not once the
+    /// transaction has its first offset here, or is over. A marker of version 2 has a larger epoch than the transaction it ends; one whose
+    /// epoch is not larger than the guard's ended a transaction before it, whose successor only waited for that with its first batch. An older
+    /// marker has the epoch of its transaction, and ends the one that was proven as well as any.
+    pub(super) fn outlives(&self, entry: &ProducerStateEntry, origin: AppendOrigin) -> bool {
+        let bumps = matches!(origin, AppendOrigin::Coordinator { transaction_version: 2.. });
+        self.supports_epoch_bump && bumps && entry.txn_first_offset.is_none() && entry.epoch <= self.epoch
     }
 
     /// Another batch asks while the verification is under way.

@@ -43,11 +43,23 @@ fn a_guard_of_version_2_outlives_the_marker_of_the_transaction_before() {
     client(&mut manager, data(0, 0, 0).txn()).unwrap();
     let next = data(1, 0, 2).txn();
     let guard = manager.start_verification(&first_of(&next.header(), true), NOW).unwrap();
-    end(&mut manager, 1, Abort, 1);
+    end_with(&mut manager, BUMPING_MARKERS, data(1, 0, 1), marker(Abort, 0)).unwrap();
     manager.check_verified(&next.header(), guard).unwrap();
-    end(&mut manager, 2, Abort, 2);
+    end_with(&mut manager, BUMPING_MARKERS, data(2, 0, 2), marker(Abort, 0)).unwrap();
     assert!(manager.verification(PID).is_none(), "its own is over");
     assert_eq!(manager.check_verified(&next.header(), guard).unwrap_err().code(), InvalidProducerEpoch);
+}
+
+/// A client may write as those of version 2 do, and yet end its transaction at the epoch at which it wrote.
+#[test]
+fn no_guard_outlives_a_marker_of_an_older_version() {
+    for transaction_version in [0, 1] {
+        let mut manager = ProducerStateManager::default();
+        let late = data(3, 0, 1).txn().header();
+        let guard = manager.start_verification(&first_of(&late, true), NOW).unwrap();
+        end_with(&mut manager, AppendOrigin::Coordinator { transaction_version }, data(3, 0, 0), marker(Abort, 0)).unwrap();
+        assert_eq!(manager.check_verified(&late, guard).unwrap_err().code(), InvalidTxnState, "nobody would end it");
+    }
 }
 
 #[test]
