@@ -11,4 +11,5 @@ mod support;
 mod attack;
 mod frames;
 mod records;
+mod names;
 mod requests;

@@ -9,7 +9,7 @@ use crate::api::session::Context;
 
 pub fn handle(cx: &Context, request: ListGroupsRequest) -> Reply<ListGroupsResponse> {
     let version = cx.version();
-    let answer = cx.broker().groups.list_groups(request.states_filter, request.types_filter);
+    let answer = cx.broker().groups.list_groups(&request.states_filter, &request.types_filter);
     Reply::later(async move {
         match answer.await {
             Err(code) => ListGroupsResponse::default().with_error_code(code.code()),

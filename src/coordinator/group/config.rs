@@ -11,8 +11,8 @@ pub struct GroupConfig {
     pub initial_rebalance_delay_ms: i32,
     /// `group.max.size`: members of one classic group.
     pub max_size: usize,
-    /// Bytes of all that one member says of itself: `message.max.bytes`, as the group is stored in one record. Kafka finds out when it is too
-    /// late, and keeps the member until then.
+    /// Bytes that a member may have kept of what it says of itself: `message.max.bytes`, as the group is stored in one record. Kafka finds out
+    /// when it is too late, and keeps the member until then.
     pub member_metadata_max: usize,
     /// `offset.metadata.max.bytes`, in characters as Java counts them.
     pub offset_metadata_max: usize,

@@ -29,7 +29,7 @@ use crate::base::ErrorCode;
 use crate::base::ids::LeaderEpoch;
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
-use crate::coordinator::mailbox::client_error;
+use crate::coordinator::mailbox::{Mailbox, client_error};
 use crate::coordinator::shard::EndOfTransaction;
 use crate::coordinator::shards::Shards;
 use crate::metrics::groups::GroupGauges;
@@ -38,7 +38,7 @@ use crate::storage::producer_state::VerificationGuard;
 use super::classic::join::refuse_join;
 use super::commit::{refuse_commit, refuse_transactional_commit};
 use super::config::GroupConfig;
-use super::describe::describe_error;
+use super::describe::{GroupFilter, describe_error};
 use super::fetch::group_error;
 use super::request::{Client, DeletedTopic, GroupRequest, GroupResponse};
 use super::shard::GroupShard;
@@ -263,11 +263,10 @@ impl GroupCoordinator {
     }
 
     /// The groups this broker coordinates. An error if some of them cannot be known yet.
-    pub fn list_groups(&self, states: Vec<StrBytes>, types: Vec<StrBytes>) -> Later<Result<Vec<ListedGroup>, ErrorCode>> {
-        let mut answers = Vec::new();
-        for mailbox in self.shards.mailboxes() {
-            answers.push(mailbox.submit(GroupRequest::List { states: states.clone(), types: types.clone() }));
-        }
+    pub fn list_groups(&self, states: &[StrBytes], types: &[StrBytes]) -> Later<Result<Vec<ListedGroup>, ErrorCode>> {
+        let filter = Arc::new(GroupFilter::of(states, types));
+        let submit = |mailbox: &Mailbox<GroupShard>| mailbox.submit(GroupRequest::List(filter.clone()));
+        let answers: Vec<_> = self.shards.mailboxes().iter().map(submit).collect();
         Box::pin(async move {
             let mut groups = Vec::new();
             for answer in join_all(answers).await {

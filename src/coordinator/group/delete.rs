@@ -1,11 +1,14 @@
 //! What takes offsets and groups away on somebody's word: OffsetDelete, DeleteGroups, and the deletion of topics. Pure.
 
+use std::collections::{HashMap, HashSet};
+
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
 use kafka_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::base::ErrorCode;
+use crate::base::ids::TopicId;
 use crate::coordinator::shard::{At, Effects, RequestId, Write};
 
 use super::record::Record;
@@ -83,9 +86,13 @@ impl GroupShard {
 
     /// Offsets of topics that are gone mean nothing any more, and would be wrong for a new topic of the same name.
     pub(super) fn topics_deleted(&mut self, at: &At, id: RequestId, deleted: &[DeletedTopic]) -> Effects<Self> {
-        let is_gone = |topic: &StrBytes, topic_id: uuid::Uuid| {
-            deleted.iter().any(|gone| gone.name == *topic && (topic_id.is_nil() || topic_id == gone.id))
-        };
+        // A name may have been given again meanwhile.
+        let mut ids: HashMap<&StrBytes, HashSet<TopicId>> = HashMap::new();
+        for gone in deleted {
+            ids.entry(&gone.name).or_default().insert(gone.id);
+        }
+        let is_gone =
+            |topic: &StrBytes, topic_id: TopicId| ids.get(topic).is_some_and(|ids| topic_id.is_nil() || ids.contains(&topic_id));
         let committed = self.offsets.committed().iter().chain(self.offsets.pending());
         let gone = committed.filter(|(_, topic, _, committed)| is_gone(topic, committed.value.topic_id));
         let tombstones = gone.map(|(group, topic, partition, _)| Record::offset_tombstone(group, topic, partition));

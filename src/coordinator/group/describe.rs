@@ -7,11 +7,33 @@ use kafka_protocol::protocol::StrBytes;
 use crate::base::ErrorCode;
 use crate::metrics::groups::{CommittedOffset, GroupGauges, GroupState, TopicOffsets};
 
-use super::classic::State;
+use super::classic::{CLASSIC, State};
 use super::shard::{Group, GroupShard};
 
 /// From this version on a group that does not exist is an error, with a message (KIP-1043); before, it is "Dead".
 const GROUP_ID_NOT_FOUND_SINCE: i16 = 6;
+
+/// Which groups are wanted: those in one of the states and of one of the types, where any are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupFilter {
+    states: Vec<State>,
+    classic: bool,
+}
+
+impl GroupFilter {
+    /// Names are compared without regard to case; unknown ones name nothing.
+    pub fn of(states: &[StrBytes], types: &[StrBytes]) -> Self {
+        let named = |filter: &[StrBytes], name: &str| {
+            filter.is_empty() || filter.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
+        };
+        let states = State::ALL.into_iter().filter(|state| named(states, state.name())).collect();
+        Self { states, classic: named(types, CLASSIC) }
+    }
+
+    fn admits(&self, state: State) -> bool {
+        self.classic && self.states.contains(&state)
+    }
+}
 
 /// A group that cannot be described.
 pub fn describe_error(group: &StrBytes, error: ErrorCode) -> DescribedGroup {
@@ -48,13 +70,9 @@ impl GroupShard {
             .with_members(members.collect())
     }
 
-    /// Groups in one of the states and of one of the types, where any are named; names are compared without regard to case.
-    pub(super) fn list(&self, states: &[StrBytes], types: &[StrBytes]) -> Vec<ListedGroup> {
-        let named = |filter: &[StrBytes], name: &StrBytes| {
-            filter.is_empty() || filter.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
-        };
-        let listed = self.groups.values().map(|Group::Classic(group)| group.listed());
-        listed.filter(|group| named(states, &group.group_state) && named(types, &group.group_type)).collect()
+    pub(super) fn list(&self, filter: &GroupFilter) -> Vec<ListedGroup> {
+        let groups = self.groups.values().filter(|Group::Classic(group)| filter.admits(group.state()));
+        groups.map(|Group::Classic(group)| group.listed()).collect()
     }
 
     /// How all groups stand. High watermarks are left open: nobody knows them here.

@@ -21,6 +21,7 @@ use crate::metrics::groups::GroupGauges;
 use crate::storage::producer_state::VerificationGuard;
 
 use super::config::GroupConfig;
+use super::describe::GroupFilter;
 
 /// The client behind a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,10 +69,7 @@ pub enum GroupRequest {
         groups: Vec<StrBytes>,
         version: i16,
     },
-    List {
-        states: Vec<StrBytes>,
-        types: Vec<StrBytes>,
-    },
+    List(Arc<GroupFilter>),
     Delete(Vec<StrBytes>),
     /// How all groups stand, for the metrics.
     Gauges,

@@ -219,7 +219,7 @@ impl Shard for GroupShard {
             }
             GroupRequest::OffsetDelete(request) => self.delete_offsets(at, id, &request),
             GroupRequest::Describe { groups, version } => Effects::reply(id, self.describe(&groups, version).into()),
-            GroupRequest::List { states, types } => Effects::reply(id, self.list(&states, &types).into()),
+            GroupRequest::List(filter) => Effects::reply(id, self.list(&filter).into()),
             GroupRequest::Delete(groups) => self.delete_groups(id, &groups),
             GroupRequest::Gauges => Effects::reply(id, self.gauges().into()),
             GroupRequest::EndTransaction(end) => {

@@ -24,7 +24,7 @@ pub struct TransactionFilter {
     /// Empty: of any producer.
     producer_ids: HashSet<ProducerId>,
     /// `None`: in any state.
-    states: Option<Vec<TransactionState>>,
+    states: Option<HashSet<TransactionState>>,
     /// Negative: of any age.
     duration_ms: i64,
     /// Matches the whole id.

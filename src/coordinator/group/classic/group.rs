@@ -22,6 +22,9 @@ use crate::coordinator::shard::RequestId;
 
 use super::member::{Member, Protocol};
 
+/// What these groups are called among groups of all kinds (KIP-848).
+pub const CLASSIC: &str = "classic";
+
 /// See the diagram at the top of the folder. Kafka's fifth state, Dead, is a group that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -32,6 +35,8 @@ pub enum State {
 }
 
 impl State {
+    pub const ALL: [Self; 4] = [State::Empty, State::PreparingRebalance, State::CompletingRebalance, State::Stable];
+
     pub fn name(self) -> &'static str {
         match self {
             State::Empty => "Empty",
@@ -392,7 +397,7 @@ impl ClassicGroup {
             .with_group_id(self.id.clone().into())
             .with_protocol_type(self.protocol_type.clone().unwrap_or_default())
             .with_group_state(StrBytes::from_static_str(self.state.name()))
-            .with_group_type(StrBytes::from_static_str("classic"))
+            .with_group_type(StrBytes::from_static_str(CLASSIC))
     }
 
     /// Answers everybody who waits under the name of `member`, which is no longer a member, with `error`.

@@ -14,7 +14,7 @@ use crate::coordinator::group::shard::{Step, Timer};
 use crate::coordinator::shard::RequestId;
 
 use super::group::{ClassicGroup, State, join_error};
-use super::member::{Member, Protocol, protocols};
+use super::member::{Member, Protocol, protocols, size_max};
 
 /// From this version on a member has to know its id before it joins (KIP-394).
 const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
@@ -73,7 +73,7 @@ pub fn refuse_join(request: &JoinGroupRequest, client: &Client, config: &GroupCo
     if request.session_timeout_ms < config.min_session_timeout_ms || request.session_timeout_ms > config.max_session_timeout_ms {
         return Some(ErrorCode::InvalidSessionTimeout);
     }
-    if request.protocols.iter().map(|protocol| protocol.metadata.len()).sum::<usize>() > config.member_metadata_max {
+    if size_max(&request.protocols) > config.member_metadata_max {
         return Some(ErrorCode::InvalidRequest);
     }
     // Records cannot hold longer ones; a member id is one of these and 37 characters more.

@@ -1,5 +1,7 @@
 //! A member of a classic group. Pure.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use kafka_protocol::messages::describe_groups_response::DescribedGroupMember;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -17,13 +19,15 @@ pub struct Protocol {
 
 /// The protocols of a JoinGroup in the member's order of preference: each name once, and copied, so that a member does not pin its request.
 pub fn protocols(requested: &[JoinGroupRequestProtocol]) -> Vec<Protocol> {
-    let mut protocols: Vec<Protocol> = Vec::with_capacity(requested.len());
-    for protocol in requested {
-        if protocols.iter().all(|known| known.name != protocol.name) {
-            protocols.push(Protocol { name: owned(&protocol.name), metadata: Bytes::copy_from_slice(&protocol.metadata) });
-        }
-    }
-    protocols
+    let mut seen = HashSet::with_capacity(requested.len());
+    let distinct = requested.iter().filter(|protocol| seen.insert(protocol.name.as_str()));
+    let copied = distinct.map(|it| Protocol { name: owned(&it.name), metadata: Bytes::copy_from_slice(&it.metadata) });
+    copied.collect()
+}
+
+/// Bytes that a member keeps of the protocols of a JoinGroup, at most.
+pub fn size_max(requested: &[JoinGroupRequestProtocol]) -> usize {
+    requested.iter().map(|protocol| size_of::<Protocol>() + protocol.name.len() + protocol.metadata.len()).sum()
 }
 
 #[derive(Clone, Debug)]

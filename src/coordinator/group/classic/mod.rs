@@ -22,4 +22,4 @@ mod sync;
 #[cfg(test)]
 mod invariants;
 
-pub use group::{ClassicGroup, State};
+pub use group::{CLASSIC, ClassicGroup, State};

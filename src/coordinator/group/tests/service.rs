@@ -39,7 +39,7 @@ async fn leading() -> (GroupCoordinator, Vec<Arc<MemoryLog>>) {
 }
 
 async fn loaded(coordinator: &GroupCoordinator) {
-    while coordinator.list_groups(Vec::new(), Vec::new()).await == Err(ErrorCode::CoordinatorLoadInProgress) {
+    while coordinator.list_groups(&[], &[]).await == Err(ErrorCode::CoordinatorLoadInProgress) {
         tokio::task::yield_now().await;
     }
 }
@@ -129,6 +129,9 @@ async fn requests_are_checked_before_any_shard_is_asked() {
     let long = StrBytes::from_string("x".repeat(40_000));
     let response = coordinator.join(client(), 9, join("g").with_group_id(long.into())).await;
     assert_eq!(response.error_code, ErrorCode::InvalidRequest.code());
+    let names = (0..20_000).map(|n| JoinGroupRequestProtocol::default().with_name(text(&n.to_string())));
+    let response = coordinator.join(client(), 9, join("g").with_protocols(names.collect())).await;
+    assert_eq!(response.error_code, ErrorCode::InvalidRequest.code(), "names are luggage, too");
     assert_eq!(coordinator.sync(SyncGroupRequest::default()).await.error_code, ErrorCode::InvalidGroupId.code());
     assert_eq!(coordinator.heartbeat(HeartbeatRequest::default()).await.error_code, ErrorCode::InvalidGroupId.code());
     assert_eq!(coordinator.leave(LeaveGroupRequest::default()).await.error_code, ErrorCode::InvalidGroupId.code());
@@ -149,7 +152,7 @@ async fn who_does_not_lead_says_so() {
     assert_eq!((before_groups_had_errors.error_code, before_groups_had_errors.topics[0].partitions[0].error_code), (0, code));
     assert_eq!(coordinator.describe_groups(6, vec![text("g")]).await[0].error_code, code);
     assert_eq!(coordinator.delete_groups(vec![text("g")]).await[0].error_code, code);
-    assert_eq!(coordinator.list_groups(Vec::new(), Vec::new()).await, Ok(Vec::new()), "there is nothing here, and that is true");
+    assert_eq!(coordinator.list_groups(&[], &[]).await, Ok(Vec::new()), "there is nothing here, and that is true");
     let producer = Producer { id: 1, epoch: 0 };
     let end = EndOfTransaction { producer, coordinator_epoch: 0, transaction_version: 0, result: TransactionResult::Commit };
     assert_eq!(coordinator.complete_transaction(0, end).await, Err(ErrorCode::NotCoordinator));
@@ -162,17 +165,17 @@ async fn groups_of_all_shards_are_listed_described_and_deleted() {
     for name in &names {
         coordinator.commit_offsets(9, commit(name, "t", 1)).await;
     }
-    let mut listed: Vec<_> = coordinator.list_groups(Vec::new(), Vec::new()).await.unwrap();
+    let mut listed: Vec<_> = coordinator.list_groups(&[], &[]).await.unwrap();
     listed.sort_by_key(|group| group.group_id.to_string());
     assert_eq!(listed.len(), 20);
-    assert!(coordinator.list_groups(vec![text("Stable")], Vec::new()).await.unwrap().is_empty());
-    assert_eq!(coordinator.list_groups(vec![text("EMPTY")], vec![text("Classic")]).await.unwrap().len(), 20);
-    assert!(coordinator.list_groups(Vec::new(), vec![text("consumer")]).await.unwrap().is_empty());
+    assert!(coordinator.list_groups(&[text("Stable")], &[]).await.unwrap().is_empty());
+    assert_eq!(coordinator.list_groups(&[text("EMPTY")], &[text("Classic")]).await.unwrap().len(), 20);
+    assert!(coordinator.list_groups(&[], &[text("consumer")]).await.unwrap().is_empty());
     let described = coordinator.describe_groups(6, names.iter().map(|name| text(name)).collect()).await;
     assert!(described.len() == 20 && described.iter().all(|group| group.group_state == *"Empty"));
     let deleted = coordinator.delete_groups(names.iter().map(|name| text(name)).collect()).await;
     assert!(deleted.len() == 20 && deleted.iter().all(|group| group.error_code == 0));
-    assert!(coordinator.list_groups(Vec::new(), Vec::new()).await.unwrap().is_empty());
+    assert!(coordinator.list_groups(&[], &[]).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -213,7 +216,7 @@ async fn while_it_loads_heartbeats_are_taken_on_trust() {
     let code = ErrorCode::CoordinatorLoadInProgress.code();
     assert_eq!(coordinator.join(client(), 9, join("g")).await.error_code, code);
     assert_eq!(coordinator.fetch_offsets(9, fetch("g", "t"), false).await.error_code, code);
-    assert_eq!(coordinator.list_groups(Vec::new(), Vec::new()).await, Err(ErrorCode::CoordinatorLoadInProgress));
+    assert_eq!(coordinator.list_groups(&[], &[]).await, Err(ErrorCode::CoordinatorLoadInProgress));
     // Settings and deletions that come meanwhile are not missed.
     coordinator.reconfigure(GroupConfig { max_size: 1, offsets_topic_partitions: 4, ..GroupConfig::default() });
     coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(1), name: text("t") }]);

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::world::World;
 use super::{subscription, text};
+use crate::coordinator::group::describe::GroupFilter;
 use crate::coordinator::group::request::{Client, DeletedTopic, GroupRequest};
 use crate::coordinator::shard::{EndOfTransaction, Producer, TransactionResult};
 
@@ -65,8 +66,8 @@ impl World {
                 self.ask("describe", GroupRequest::Describe { groups: vec![self.group.clone()], version });
             }
             "list" => {
-                let states = args.iter().map(|state| text(state)).collect();
-                self.ask("list", GroupRequest::List { states, types: Vec::new() });
+                let states: Vec<_> = args.iter().map(|state| text(state)).collect();
+                self.ask("list", GroupRequest::List(GroupFilter::of(&states, &[]).into()));
             }
             "delete" => self.ask("delete", GroupRequest::Delete(vec![self.group.clone()])),
             "drop" => {
