@@ -33,9 +33,8 @@ impl Controller {
             results.push(result(topic, &outcome));
         }
         let duplicate: Result<(), _> = Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic name."));
-        for name in &duplicates {
-            results.extend(request.topics.iter().find(|t| *t.name.0 == **name).map(|topic| result(topic, &duplicate)));
-        }
+        let mut untold = duplicates;
+        results.extend(request.topics.iter().filter(|t| untold.remove(&*t.name.0)).map(|topic| result(topic, &duplicate)));
         if request.validate_only {
             records.clear();
         }
