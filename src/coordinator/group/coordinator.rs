@@ -52,12 +52,13 @@ fn now<T: Send + 'static>(answer: T) -> Later<T> {
 
 pub struct GroupCoordinator {
     shards: Shards<GroupShard>,
-    config: ArcSwap<GroupConfig>,
+    /// Whoever makes a shard asks it: a shard may be loaded again at any time, and has to know what is in force then.
+    config: Arc<ArcSwap<GroupConfig>>,
 }
 
 impl GroupCoordinator {
     pub fn new(config: GroupConfig, clock: Clock) -> Self {
-        Self { shards: Shards::new(config.offsets_topic_partitions, clock), config: ArcSwap::from_pointee(config) }
+        Self { shards: Shards::new(config.offsets_topic_partitions, clock), config: Arc::new(ArcSwap::from_pointee(config)) }
     }
 
     /// The partition of the offsets topic that holds a group.
@@ -72,9 +73,9 @@ impl GroupCoordinator {
 
     /// This broker has become the leader of a partition of the offsets topic: its shard starts to load.
     pub fn on_elected<L: CoordinatorLog>(&self, partition: i32, leader_epoch: LeaderEpoch, log: Arc<L>) {
-        let config = self.config.load_full();
-        let write_timeout = Duration::from_millis(config.offsets_commit_timeout_ms.max(0) as u64);
-        self.shards.on_elected(partition, leader_epoch, log, write_timeout, move || GroupShard::new(config.clone()));
+        let config = self.config.clone();
+        let write_timeout = Duration::from_millis(config.load().offsets_commit_timeout_ms.max(0) as u64);
+        self.shards.on_elected(partition, leader_epoch, log, write_timeout, move || GroupShard::new(config.load_full()));
     }
 
     /// This broker no longer leads a partition of the offsets topic, as of `leader_epoch` (`None`: whatever the epoch, the replica is gone).

@@ -34,12 +34,13 @@ pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub struct TransactionCoordinator {
     shards: Shards<TransactionShard>,
-    config: ArcSwap<TransactionConfig>,
+    /// Whoever makes a shard asks it: a shard may be loaded again at any time, and has to know what is in force then.
+    config: Arc<ArcSwap<TransactionConfig>>,
 }
 
 impl TransactionCoordinator {
     pub fn new(config: TransactionConfig, clock: Clock) -> Self {
-        Self { shards: Shards::new(config.log_partitions, clock), config: ArcSwap::from_pointee(config) }
+        Self { shards: Shards::new(config.log_partitions, clock), config: Arc::new(ArcSwap::from_pointee(config)) }
     }
 
     /// The partition of the topic that holds a transactional id.
@@ -59,8 +60,8 @@ impl TransactionCoordinator {
         leader_epoch: LeaderEpoch,
         log: Arc<L>,
     ) -> Option<Started<TransactionShard>> {
-        let config = self.config.load_full();
-        let new_shard = move || TransactionShard::new(config.clone(), leader_epoch);
+        let config = self.config.clone();
+        let new_shard = move || TransactionShard::new(config.load_full(), leader_epoch);
         self.shards.on_elected(partition, leader_epoch, log, WRITE_TIMEOUT, new_shard)
     }
 

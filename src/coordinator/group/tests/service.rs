@@ -239,10 +239,24 @@ async fn offsets_of_a_topic_go_with_it() {
     // Another topic of that name, gone long ago.
     coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(9), name: text("t") }]);
     assert_eq!(committed(&coordinator, "g", "t").await, 1);
-    coordinator.on_topics_deleted(vec![DeletedTopic { id: Uuid::from_u128(1), name: text("t") }]);
+    // Both at once.
+    let deleted = [1, 9].map(|id| DeletedTopic { id: Uuid::from_u128(id), name: text("t") });
+    coordinator.on_topics_deleted(deleted.to_vec());
     for group in ["g", "h"] {
         assert_eq!((committed(&coordinator, group, "t").await, committed(&coordinator, group, "u").await), (-1, 2));
     }
+}
+
+#[tokio::test]
+async fn a_shard_that_is_loaded_again_decides_by_what_is_in_force_now() {
+    let (coordinator, logs) = leading().await;
+    coordinator.reconfigure(GroupConfig { max_size: 1, ..GroupConfig::clone(&coordinator.config()) });
+    logs[coordinator.partition_for("g") as usize].refuse_next_append(ErrorCode::KafkaStorageError);
+    let response = coordinator.commit_offsets(9, commit("g", "t", 1)).await;
+    assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::NotCoordinator.code());
+    loaded_again(&coordinator).await;
+    assert_eq!(coordinator.join(client(), 3, join("g")).await.error_code, 0);
+    assert_eq!(coordinator.join(client(), 3, join("g")).await.error_code, ErrorCode::GroupMaxSizeReached.code());
 }
 
 #[tokio::test]
