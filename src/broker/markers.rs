@@ -5,10 +5,9 @@
 //! Invariants:
 //! - a marker is written only for a decision that is committed;
 //! - a partition is left alone only when its marker is committed or the partition is gone; until then the write is tried again;
-//! - whatever is interrupted is done again by the shard's next life: a marker may be written twice, and changes nothing the second time.
+//! - no marker is begun once the shard has heard of the end: its producer may be in the next transaction, which the marker would end;
+//! - whatever is interrupted before that is done again: a marker may be written twice, and changes nothing the second time.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,9 +25,10 @@ use crate::base::ids::TopicPartition;
 use crate::coordinator::mailbox::Mailbox;
 use crate::coordinator::shard::EndOfTransaction;
 use crate::coordinator::shards::Started;
+use crate::coordinator::transaction::coordinator::Later;
 use crate::coordinator::transaction::request::{TransactionRequest, TransactionResponse};
 use crate::coordinator::transaction::shard::TransactionShard;
-use crate::coordinator::transaction::work::{Begun, Ends, Finished, Markers, TimedOut, Work};
+use crate::coordinator::transaction::work::{Ends, Finished, Markers, TimedOut, Work};
 use crate::record::control::EndTransactionMarker;
 use crate::replica::acknowledgement::{AcknowledgementWait, Unacknowledged};
 use crate::replica::partition::Acks;
@@ -40,36 +40,48 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How long to wait before asking a shard again that could not answer.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-type Done = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
+/// What a shard wants done.
+enum Job {
+    End(Markers),
+    Abort(TimedOut),
+}
+
+/// Ends when a job is done, with the end of a transaction if it was one.
+type Done = Later<Option<Finished>>;
 
 /// Does the work of a shard until the shard ends.
 pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
+    let mailbox = shard.mailbox.clone();
+    let start = move |job| -> Done {
+        match job {
+            Job::End(markers) => Box::pin(end(broker.clone(), mailbox.clone(), markers)),
+            Job::Abort(timed_out) => Box::pin(abort_timed_out(broker.clone(), mailbox.clone(), timed_out)),
+        }
+    };
+    serve(shard, start).await;
+}
+
+/// Starts all that a shard wants done, each once, until the shard ends.
+async fn serve(shard: Started<TransactionShard>, start: impl Fn(Job) -> Done) {
     let Started { mailbox, stop } = shard;
     let mut doing: FuturesUnordered<Done> = FuturesUnordered::new();
     let (mut ends, mut taking) = (Ends::default(), take(&mailbox, false));
     loop {
-        // In this order: the next transaction of a producer may look like the last one, whose end is known before that one can be decided.
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             Some(done) = doing.next(), if !doing.is_empty() => {
-                if let Some(done) = done {
-                    ends.end(done);
+                if let Some(finished) = done {
+                    ends.end(finished);
                 }
             }
             work = &mut taking => {
-                let mut again = work.is_none();
-                for markers in work.iter().flat_map(|work| &work.markers) {
-                    match ends.begin(markers.finished()) {
-                        Begun::Yes => doing.push(Box::pin(end(broker.clone(), mailbox.clone(), markers.clone()))),
-                        Begun::Already => {}
-                        Begun::Unclear => again = true,
-                    }
-                }
-                for timed_out in work.into_iter().flat_map(|work| work.timed_out) {
-                    doing.push(Box::pin(abort_timed_out(mailbox.clone(), broker.clone(), timed_out)));
-                }
-                ends.ask(again);
+                let again = work.is_none();
+                let Work { markers, timed_out } = work.unwrap_or_default();
+                let begun = markers.into_iter().filter(|markers| ends.begin(markers.finished()));
+                doing.extend(begun.map(|markers| start(Job::End(markers))));
+                doing.extend(timed_out.into_iter().map(|timed_out| start(Job::Abort(timed_out))));
+                ends.ask();
                 taking = take(&mailbox, again);
             }
         }
@@ -77,7 +89,7 @@ pub async fn run(broker: Arc<Broker>, shard: Started<TransactionShard>) {
 }
 
 /// The shard's next work; `None` if it cannot be had now, and what was there is lost.
-fn take(mailbox: &Mailbox<TransactionShard>, again: bool) -> Pin<Box<dyn Future<Output = Option<Work>> + Send>> {
+fn take(mailbox: &Mailbox<TransactionShard>, again: bool) -> Later<Option<Work>> {
     let mailbox = mailbox.clone();
     Box::pin(async move {
         if again {
@@ -94,12 +106,12 @@ fn take(mailbox: &Mailbox<TransactionShard>, again: bool) -> Pin<Box<dyn Future<
     })
 }
 
-async fn abort_timed_out(mailbox: Mailbox<TransactionShard>, broker: Arc<Broker>, timed_out: TimedOut) -> Option<Finished> {
+async fn abort_timed_out(broker: Arc<Broker>, mailbox: Mailbox<TransactionShard>, timed_out: TimedOut) -> Option<Finished> {
     let TimedOut { id, producer } = timed_out;
-    let fence = |fresh| {
-        let answer = mailbox.submit(TransactionRequest::FenceTimedOut { id: id.clone(), producer, fresh });
-        let answer = async move { answer.await.map_or_else(|error| Err(error.into()), TransactionResponse::into) };
-        Box::pin(answer) as Pin<Box<dyn Future<Output = _> + Send>>
+    let asked = id.clone();
+    let fence = move |fresh| -> Later<_> {
+        let answer = mailbox.submit(TransactionRequest::FenceTimedOut { id: asked.clone(), producer, fresh });
+        Box::pin(async move { answer.await.map_or_else(|error| Err(error.into()), TransactionResponse::into) })
     };
     // What fails is found again at the next look.
     if let Err(error) = broker.with_producer_id(fence).await {
@@ -138,10 +150,20 @@ async fn end(broker: Arc<Broker>, mailbox: Mailbox<TransactionShard>, markers: M
         pause = (pause * 2).min(RETRY_MAX);
     }
     crash_point("transaction-markers-written");
-    if mailbox.submit(TransactionRequest::Finished(finished.clone())).await.is_ok() {
-        crash_point("transaction-complete");
-    }
+    tell_finished(&mailbox, &finished).await;
+    crash_point("transaction-complete");
     Some(finished)
+}
+
+/// Tells a shard that all markers of a transaction are written until it has heard of it: nobody else does, and the transaction would stay
+/// prepared. It does not hear of it while its mailbox is full, or its log does not take what it decides.
+async fn tell_finished(mailbox: &Mailbox<TransactionShard>, finished: &Finished) {
+    let mut pause = RETRY_MIN;
+    while let Err(error) = mailbox.submit(TransactionRequest::Finished(finished.clone())).await {
+        debug!(transactional_id = %finished.id, ?error, "the end of a transaction could not be noted yet");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
 }
 
 impl Broker {
@@ -149,12 +171,8 @@ impl Broker {
     ///
     /// Errors: UNKNOWN_TOPIC_OR_PARTITION if the metadata does not know it; INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED of the log;
     /// others pass.
-    pub fn write_marker(
-        &self,
-        partition: &TopicPartition,
-        end: EndOfTransaction,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ErrorCode>> + Send>> {
-        let failed = |error| Box::pin(std::future::ready(Err(error))) as Pin<Box<dyn Future<Output = _> + Send>>;
+    pub fn write_marker(&self, partition: &TopicPartition, end: EndOfTransaction) -> Later<Result<(), ErrorCode>> {
+        let failed = |error| -> Later<_> { Box::pin(std::future::ready(Err(error))) };
         let TopicPartition { topic, partition: number } = partition;
         let known = self.metadata.image().topic(topic).is_some_and(|topic| topic.partition(*number).is_some());
         if !known {
@@ -192,3 +210,6 @@ impl Broker {
         Ok(Unacknowledged { partition, acks: Acks::All, leader_epoch, offset })
     }
 }
+
+#[cfg(test)]
+mod tests;

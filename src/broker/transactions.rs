@@ -1,6 +1,8 @@
 //! What the transaction coordinator takes from the broker's configuration and from the cluster's features, and the way from a write of a
 //! transaction to its coordinator (`AddPartitionsToTxnManager`).
 
+use std::sync::Arc;
+
 use super::Broker;
 use crate::base::ErrorCode;
 use crate::base::crash_point::crash_point;
@@ -69,18 +71,25 @@ impl Broker {
         }
     }
 
-    /// Asks the coordinator something for which it may need a fresh producer id: it gets one when it says so.
-    pub async fn with_producer_id(
-        &self,
-        ask: impl Fn(Option<ProducerId>) -> Later<Result<Producer, Refused>>,
-    ) -> Result<Producer, ErrorCode> {
-        let mut fresh = None;
-        loop {
-            match ask(fresh).await {
-                Ok(producer) => return Ok(producer),
-                Err(Refused::Error(code)) => return Err(code),
-                Err(Refused::NeedsProducerId) => fresh = Some(self.next_producer_id().await?),
+    /// Asks the coordinator something, before this returns, for which it may need a fresh producer id: if it says so it gets one, and is asked
+    /// again.
+    pub fn with_producer_id(
+        self: &Arc<Self>,
+        ask: impl Fn(Option<ProducerId>) -> Later<Result<Producer, Refused>> + Send + 'static,
+    ) -> Later<Result<Producer, ErrorCode>> {
+        let mut answer = ask(None);
+        let broker = self.clone();
+        Box::pin(async move {
+            loop {
+                match answer.await {
+                    Ok(producer) => return Ok(producer),
+                    Err(Refused::Error(code)) => return Err(code),
+                    Err(Refused::NeedsProducerId) => {
+                        let fresh = broker.next_producer_id().await?;
+                        answer = ask(Some(fresh));
+                    }
+                }
             }
-        }
+        })
     }
 }

@@ -113,13 +113,20 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
             now: self.place.clock.mono(),
             wall_ms: self.place.clock.wall_ms(),
             max_batch_bytes: self.place.log.max_batch_bytes(),
+            next_offset: self.next_offset,
         }
+    }
+
+    /// The same moment, behind what was decided at it so far.
+    fn behind(&self, at: &At) -> At {
+        At { next_offset: self.next_offset + self.open.len() as Offset, ..*at }
     }
 
     pub fn decide(&mut self, at: &At, request: S::Request, reply: Option<Reply<S::Response>>) -> Result<(), ErrorCode> {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         self.held.insert(id, reply);
+        let at = &self.behind(at);
         let effects = self.shard.handle(at, id, request);
         self.take(at, effects)
     }
@@ -133,6 +140,7 @@ impl<S: Shard, L: CoordinatorLog> Active<S, L> {
             if self.shard.next_deadline().is_none_or(|deadline| deadline > at.now) {
                 break;
             }
+            let at = self.behind(&at);
             let effects = self.shard.on_time(&at);
             self.take(&at, effects)?;
         }

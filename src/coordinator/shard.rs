@@ -24,6 +24,19 @@ pub struct At {
     pub wall_ms: TimestampMs,
     /// Bytes that one appended batch may have (`max.message.bytes` of the topic). A write that must not be torn has to fit.
     pub max_batch_bytes: usize,
+    /// The offset of the first record that this decision writes, if it writes any.
+    pub next_offset: Offset,
+}
+
+/// Bytes of a batch's header and of the framing of one record, rounded up.
+const BATCH_OVERHEAD: usize = 64;
+const RECORD_OVERHEAD: usize = 32;
+
+impl At {
+    /// Whether records of these sizes, key and value together, fit into one batch: a crash leaves all of them or none, and the log takes them.
+    pub fn fits(&self, sizes: impl Iterator<Item = usize>) -> bool {
+        BATCH_OVERHEAD + sizes.map(|size| RECORD_OVERHEAD + size).sum::<usize>() <= self.max_batch_bytes
+    }
 }
 
 /// The producer on whose behalf a transactional write is made (KIP-98).

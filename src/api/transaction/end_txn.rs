@@ -31,10 +31,9 @@ pub fn handle(cx: &Context, request: EndTxnRequest) -> Reply<EndTxnResponse> {
         fresh: None,
     };
     crash_point("transaction-ending");
-    Reply::later(async move {
-        let ask = |fresh| broker.transactions.end_transaction(EndTransaction { fresh, ..asked.clone() });
-        respond(broker.with_producer_id(ask).await, version)
-    })
+    let ask = move |fresh| broker.transactions.end_transaction(EndTransaction { fresh, ..asked.clone() });
+    let ended = cx.broker().with_producer_id(ask);
+    Reply::later(async move { respond(ended.await, version) })
 }
 
 fn respond(ended: Result<Producer, ErrorCode>, version: i16) -> EndTxnResponse {

@@ -4,7 +4,6 @@
 //! fresh id at epoch 0. Two-phase commit (`keepPreparedTxn`, KIP-939) belongs to version 6, which Kafka 4.3 does not offer either.
 
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
-use kafka_protocol::protocol::StrBytes;
 
 use super::fenced_since;
 use crate::api::reply::Reply;
@@ -12,7 +11,6 @@ use crate::api::session::Context;
 use crate::base::ErrorCode;
 use crate::base::crash_point::crash_point;
 use crate::base::ids::{NO_PRODUCER_EPOCH, NO_PRODUCER_ID};
-use crate::broker::Broker;
 use crate::coordinator::shard::Producer;
 use crate::coordinator::transaction::request::InitProducerId;
 
@@ -26,26 +24,22 @@ pub fn handle(cx: &Context, request: InitProducerIdRequest) -> Reply<InitProduce
     }
     let expected = has_id.then_some(Producer { id: request.producer_id.0, epoch: request.producer_epoch });
     let broker = cx.broker().clone();
-    Reply::later(async move {
-        let producer = match request.transactional_id {
-            None => broker.next_producer_id().await.map(|id| Producer { id, epoch: 0 }),
-            Some(id) => initialize(&broker, id.0, request.transaction_timeout_ms, expected).await,
-        };
-        respond(producer.map_err(|code| fenced_since(4, version, code)))
-    })
-}
-
-async fn initialize(broker: &Broker, id: StrBytes, timeout_ms: i32, expected: Option<Producer>) -> Result<Producer, ErrorCode> {
+    let Some(id) = request.transactional_id else {
+        return Reply::later(async move { respond(broker.next_producer_id().await.map(|id| Producer { id, epoch: 0 })) });
+    };
+    let (id, timeout_ms) = (id.0, request.transaction_timeout_ms);
     if id.is_empty() {
-        return Err(ErrorCode::InvalidRequest);
+        return Reply::Now(respond(Err(ErrorCode::InvalidRequest)));
     }
     if !broker.transactions.is_valid_timeout(timeout_ms) {
-        return Err(ErrorCode::InvalidTransactionTimeout);
+        return Reply::Now(respond(Err(ErrorCode::InvalidTransactionTimeout)));
     }
-    let ask = |fresh| broker.transactions.init_producer_id(InitProducerId { id: id.clone(), timeout_ms, expected, fresh });
-    let producer = broker.with_producer_id(ask).await?;
-    crash_point("transaction-id-taken");
-    Ok(producer)
+    let ask = move |fresh| broker.transactions.init_producer_id(InitProducerId { id: id.clone(), timeout_ms, expected, fresh });
+    let held = cx.broker().with_producer_id(ask);
+    Reply::later(async move {
+        let held = held.await.inspect(|_| crash_point("transaction-id-taken"));
+        respond(held.map_err(|code| fenced_since(4, version, code)))
+    })
 }
 
 fn respond(producer: Result<Producer, ErrorCode>) -> InitProducerIdResponse {

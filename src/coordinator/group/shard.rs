@@ -22,10 +22,6 @@ use super::offsets::Offsets;
 use super::record::{GroupMetadataValue, Record};
 use super::request::{GroupRequest, GroupResponse};
 
-/// Bytes of a batch's header and of the framing of one record, rounded up.
-const BATCH_OVERHEAD: usize = 64;
-const RECORD_OVERHEAD: usize = 32;
-
 /// A group of whichever protocol.
 #[derive(Clone, Debug)]
 pub enum Group {
@@ -89,7 +85,7 @@ impl<'a> Step<'a> {
 
 /// Whether records fit into one batch, so that a crash leaves all of them or none.
 pub fn fits<'r>(at: &At, records: impl Iterator<Item = &'r Record>) -> bool {
-    BATCH_OVERHEAD + records.map(|record| RECORD_OVERHEAD + record.size_max()).sum::<usize>() <= at.max_batch_bytes
+    at.fits(records.map(Record::size_max))
 }
 
 #[derive(Debug)]

@@ -42,10 +42,12 @@ impl TransactionShard {
         };
         match add(at, current, &request) {
             Ok(Added::Already) => Effects::reply(id, TransactionResponse::Added(Ok(()))),
-            Ok(Added::Now(next)) => {
-                let record = self.record(at, &owned(&request.id), next);
-                Effects { write: Write::Records(vec![record]), replies: vec![(id, TransactionResponse::Added(Ok(())))] }
-            }
+            Ok(Added::Now(next)) => match self.record(at, &owned(&request.id), next) {
+                Ok(record) => {
+                    Effects { write: Write::Records(vec![record]), replies: vec![(id, TransactionResponse::Added(Ok(())))] }
+                }
+                Err(error) => refuse(id, error),
+            },
             Err(ErrorCode::ConcurrentTransactions) => self.wait(at, id, request),
             Err(error) => refuse(id, error),
         }
@@ -75,10 +77,12 @@ impl TransactionShard {
         let Some(waiting) = self.waiting.remove(id) else { return };
         self.timers.cancel(&Timer::Waiting(id.clone()));
         for Waiting { request_id, request, .. } in waiting {
-            let answer = add(at, &current, &request).map(|added| {
-                if let Added::Now(next) = added {
+            let answer = add(at, &current, &request).and_then(|added| match added {
+                Added::Already => Ok(()),
+                Added::Now(next) => {
+                    records.push(self.record(at, id, next.clone())?);
                     current = next;
-                    records.push(self.record(at, id, current.clone()));
+                    Ok(())
                 }
             });
             replies.push((request_id, TransactionResponse::Added(answer)));

@@ -42,8 +42,7 @@ impl TransactionShard {
                 // What the producer goes on with, once the markers are written.
                 let producer = next.complete(at.wall_ms).producer();
                 let name = name.clone();
-                let record = self.record(at, &name, next);
-                Effects { write: Write::Records(vec![record]), replies: vec![(id, Ok(producer).into())] }
+                self.prepare(at, id, &name, next, producer)
             }
             Err(refused) => Effects::reply(id, Err(refused).into()),
         }
@@ -66,8 +65,22 @@ impl TransactionShard {
             Err(refused) => return Effects::reply(id, Err(refused).into()),
         };
         tracing::info!(transactional_id = %name, producer_id = producer.id, "a transaction timed out and is aborted");
-        let record = self.record(at, name, next);
-        Effects { write: Write::Records(vec![record]), replies: vec![(id, Ok(producer).into())] }
+        self.prepare(at, id, name, next, producer)
+    }
+
+    /// Decides how a transaction ends, and answers with `producer`.
+    fn prepare(
+        &mut self,
+        at: &At,
+        id: RequestId,
+        name: &StrBytes,
+        next: TransactionMetadata,
+        producer: Producer,
+    ) -> Effects<Self> {
+        match self.record(at, name, next) {
+            Ok(record) => Effects { write: Write::Records(vec![record]), replies: vec![(id, Ok(producer).into())] },
+            Err(error) => Effects::reply(id, Err(Refused::Error(error)).into()),
+        }
     }
 }
 

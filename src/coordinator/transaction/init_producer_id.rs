@@ -23,8 +23,10 @@ impl TransactionShard {
             Ok(Step::Aborts(next)) => (next, Err(ErrorCode::ConcurrentTransactions.into())),
             Err(refused) => return Effects::reply(id, Err(refused).into()),
         };
-        let record = self.record(at, &owned(&request.id), next);
-        Effects { write: Write::Records(vec![record]), replies: vec![(id, answer.into())] }
+        match self.record(at, &owned(&request.id), next) {
+            Ok(record) => Effects { write: Write::Records(vec![record]), replies: vec![(id, answer.into())] },
+            Err(error) => Effects::reply(id, Err(Refused::Error(error)).into()),
+        }
     }
 }
 

@@ -61,10 +61,17 @@ impl Record {
         Self { id: id.clone(), value: None, flexible: false }
     }
 
-    /// Bytes that key and value take when encoded, at most.
+    /// Bytes that key and value take when encoded, at most; as much in every state that a transaction of these partitions has to its end.
     pub fn size_max(&self) -> usize {
-        let topics: usize = self.value.iter().flat_map(|it| &it.partitions).map(|it| it.topic.len() + 15).sum();
-        self.id.len() + topics + 96
+        let (mut size, mut last) = (self.id.len() + 96, None);
+        for TopicPartition { topic, .. } in self.value.iter().flat_map(|it| &it.partitions) {
+            // What belongs to one topic lies together.
+            if last.replace(topic) != Some(topic) {
+                size += topic.len() + 11;
+            }
+            size += 4;
+        }
+        size
     }
 
     pub fn encode(&self) -> (Bytes, Option<Bytes>) {

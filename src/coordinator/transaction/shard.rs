@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - a transactional id changes by replay alone, so a decision sees what every decision before it has made true;
-//! - every prepared transaction is in the work that was taken, or in the queue;
+//! - every prepared transaction is in the work that was taken, or in the queue, and in `decisions`; of no other are there markers in the queue;
 //! - what waits for the end of a transaction is decided with that end, or refused when its time is over.
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,7 +19,8 @@ use super::record::Record;
 use super::request::{TransactionRequest, TransactionResponse};
 use super::state::TransactionState;
 use super::work::{Finished, Markers, TimedOut, Work, WorkQueue};
-use crate::base::ids::{LeaderEpoch, ProducerId};
+use crate::base::ErrorCode;
+use crate::base::ids::{LeaderEpoch, Offset, ProducerId};
 use crate::base::time::Mono;
 use crate::coordinator::shard::{At, Effects, Position, RequestId, Shard, TransactionResult, Undecodable, Write};
 use crate::coordinator::timers::Timers;
@@ -41,6 +42,8 @@ pub struct TransactionShard {
     /// Leader epoch of the partition, which markers carry.
     coordinator_epoch: LeaderEpoch,
     pub(super) transactions: BTreeMap<StrBytes, TransactionMetadata>,
+    /// Where in the log prepared transactions were decided.
+    pub(super) decisions: BTreeMap<StrBytes, Offset>,
     pub(super) waiting: HashMap<StrBytes, Vec<Waiting>>,
     pub(super) timers: Timers<Timer>,
     work: WorkQueue,
@@ -52,6 +55,7 @@ impl TransactionShard {
             config,
             coordinator_epoch,
             transactions: BTreeMap::new(),
+            decisions: BTreeMap::new(),
             waiting: HashMap::new(),
             timers: Timers::default(),
             work: WorkQueue::default(),
@@ -65,16 +69,24 @@ impl TransactionShard {
         self.transactions.iter().map(|(id, it)| (id.clone(), durable(it))).collect()
     }
 
-    /// The record that makes a step true. A step that decides how a transaction ends makes work.
-    pub(super) fn record(&mut self, at: &At, id: &StrBytes, next: TransactionMetadata) -> Record {
-        match next.state {
-            TransactionState::Ongoing => self.look_for_timed_out_later(at),
+    /// The record that makes a step true. A step that decides how a transaction ends makes work, and is the first that is written.
+    ///
+    /// # Errors
+    /// UNKNOWN_SERVER_ERROR, as in Kafka, if the log cannot take the record: whoever asks for such a step is refused, and nobody else.
+    pub(super) fn record(&mut self, at: &At, id: &StrBytes, next: TransactionMetadata) -> Result<Record, ErrorCode> {
+        let record = Record::of(id, next, self.config.transaction_version);
+        if !at.fits(std::iter::once(record.size_max())) {
+            let partitions = record.value.map_or(0, |next| next.partitions.len());
+            tracing::error!(transactional_id = %id, partitions, "a transaction does not fit into one batch of its log: raise its max.message.bytes");
+            return Err(ErrorCode::UnknownServerError);
+        }
+        let next = record.value.as_ref();
+        match next.map(|next| next.state) {
+            Some(TransactionState::Ongoing) => self.look_for_timed_out_later(at),
             _ => self.look_for_expired_later(at),
         }
-        let record = Record::of(id, next, self.config.transaction_version);
-        let markers = record.value.as_ref().and_then(|next| Markers::of(id, next, self.coordinator_epoch));
-        self.work.push_markers(markers);
-        record
+        self.work.push_markers(next.and_then(|next| Markers::of(id, next, at.next_offset, self.coordinator_epoch)));
+        Ok(record)
     }
 
     fn look_for_timed_out_later(&mut self, at: &At) {
@@ -97,8 +109,8 @@ impl TransactionShard {
     /// Queues the markers of all prepared transactions.
     fn queue_all(&mut self, at: &At) {
         self.work.clear();
-        for (id, metadata) in &self.transactions {
-            self.work.push_markers(Markers::of(id, metadata, self.coordinator_epoch));
+        for (id, decision) in &self.decisions {
+            self.work.push_markers(Markers::of(id, &self.transactions[id], *decision, self.coordinator_epoch));
         }
         self.look_for_timed_out(at);
     }
@@ -116,11 +128,14 @@ impl TransactionShard {
 
     fn finish(&mut self, at: &At, id: RequestId, finished: &Finished) -> Effects<Self> {
         let mut effects = Effects::reply(id, TransactionResponse::Done(()));
-        let ended = self.transactions.get(&finished.id);
-        let ended = ended.filter(|it| it.state.is_prepared() && it.producer() == finished.producer);
-        // Markers may be written twice, after a lost answer; the second time nothing is left to do.
-        let Some(complete) = ended.map(|it| it.complete(at.wall_ms)) else { return effects };
-        let mut records = vec![self.record(at, &finished.id, complete.clone())];
+        // It may be told twice, after a lost answer; the second time nothing is left to do.
+        if self.decisions.get(&finished.id) != Some(&finished.decision) {
+            return effects;
+        }
+        let complete = self.transactions[&finished.id].complete(at.wall_ms);
+        self.work.drop_markers(finished);
+        self.look_for_expired_later(at);
+        let mut records = vec![Record::of(&finished.id, complete.clone(), self.config.transaction_version)];
         self.decide_waiting(at, &finished.id, complete, &mut records, &mut effects.replies);
         effects.write = Write::Records(records);
         effects
@@ -155,7 +170,11 @@ impl Shard for TransactionShard {
         Record::decode(key, value)
     }
 
-    fn replay(&mut self, _position: Position, record: Record) {
+    fn replay(&mut self, position: Position, record: Record) {
+        match &record.value {
+            Some(value) if value.state.is_prepared() => self.decisions.insert(record.id.clone(), position.offset),
+            _ => self.decisions.remove(&record.id),
+        };
         match record.value {
             Some(value) => self.transactions.insert(record.id, value),
             None => self.transactions.remove(&record.id),

@@ -3,19 +3,24 @@
 //! One request of the broker is always open ([`WorkQueue::take`]); it is answered together with the decision that makes work, and therefore
 //! leaves when that decision is committed: **no marker is written before its Prepare record is committed.** An answer that is lost costs
 //! nothing: who asks `again` gets all that is not finished.
+//!
+//! A decision goes by the offset of its Prepare record. The producer does not name it: a client of version 1 keeps its epoch, so its next
+//! transaction looks like the last one, whose end may still be on its way. The offset stays what it is when the shard is loaded again.
 
 use std::collections::{BTreeSet, HashSet};
 
 use kafka_protocol::protocol::StrBytes;
 
 use super::metadata::TransactionMetadata;
-use crate::base::ids::TopicPartition;
+use crate::base::ids::{Offset, TopicPartition};
 use crate::coordinator::shard::{EndOfTransaction, Producer, RequestId};
 
 /// The markers of one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Markers {
     pub id: StrBytes,
+    /// Offset of the record that decided it.
+    pub decision: Offset,
     pub end: EndOfTransaction,
     /// May be empty: an abort of nothing.
     pub partitions: BTreeSet<TopicPartition>,
@@ -26,7 +31,7 @@ pub struct Markers {
 pub struct Finished {
     pub id: StrBytes,
     /// As in the markers.
-    pub producer: Producer,
+    pub decision: Offset,
 }
 
 /// A transaction that was open for too long.
@@ -49,19 +54,19 @@ impl Work {
 }
 
 impl Markers {
-    /// The markers that a prepared transaction needs; `None` if it is not prepared.
-    pub fn of(id: &StrBytes, metadata: &TransactionMetadata, coordinator_epoch: i32) -> Option<Self> {
+    /// The markers that a transaction needs which is prepared by the record at `decision`; `None` if it is not prepared.
+    pub fn of(id: &StrBytes, metadata: &TransactionMetadata, decision: Offset, coordinator_epoch: i32) -> Option<Self> {
         let end = EndOfTransaction {
             producer: metadata.producer(),
             coordinator_epoch,
             transaction_version: metadata.client_transaction_version,
             result: metadata.result()?,
         };
-        Some(Self { id: id.clone(), end, partitions: metadata.partitions.clone() })
+        Some(Self { id: id.clone(), decision, end, partitions: metadata.partitions.clone() })
     }
 
     pub fn finished(&self) -> Finished {
-        Finished { id: self.id.clone(), producer: self.end.producer }
+        Finished { id: self.id.clone(), decision: self.decision }
     }
 }
 
@@ -75,6 +80,12 @@ pub struct WorkQueue {
 impl WorkQueue {
     pub fn push_markers(&mut self, markers: Option<Markers>) {
         self.work.markers.extend(markers);
+    }
+
+    /// A transaction has ended: markers that were queued for it and not taken, as they are when the shard has just been loaded again, would end
+    /// what its producer begins next.
+    pub fn drop_markers(&mut self, ended: &Finished) {
+        self.work.markers.retain(|markers| markers.finished() != *ended);
     }
 
     /// Names what has timed out, all of it; what an earlier look has found and nobody has taken is in it.
@@ -112,41 +123,27 @@ impl WorkQueue {
 }
 
 /// Which ends of transactions are under way, for whoever takes the work. It asks for all that is not finished when an answer may have been
-/// lost; such an answer may be older than an end it has seen itself since.
+/// lost; such an answer may be older than an end that it has seen itself since.
 #[derive(Debug, Default)]
 pub struct Ends {
     under_way: HashSet<Finished>,
     /// Ended since the shard was asked what it has.
     ended: HashSet<Finished>,
-    asked_again: bool,
-}
-
-/// What becomes of markers that were told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begun {
-    /// They are to be written.
-    Yes,
-    /// They are being written.
-    Already,
-    /// Either their transaction has ended since, and markers would end what its producer has begun after it; or they are of the next one, which
-    /// looks like it. Whoever asks once more is told only of the latter.
-    Unclear,
 }
 
 impl Ends {
-    /// The shard is asked what it has: what is new, or (`again`) all that is not finished.
-    pub fn ask(&mut self, again: bool) {
+    /// The shard is asked what it has: it has heard of all ends before.
+    pub fn ask(&mut self) {
         self.ended.clear();
-        self.asked_again = again;
     }
 
-    pub fn begin(&mut self, end: Finished) -> Begun {
-        if self.asked_again && self.ended.contains(&end) {
-            return Begun::Unclear;
-        }
-        if self.under_way.insert(end) { Begun::Yes } else { Begun::Already }
+    /// Whether markers that were told are to be written. They are not if that is being done; nor if it was done since, as the producer may be
+    /// in its next transaction by now, which they would end.
+    pub fn begin(&mut self, end: Finished) -> bool {
+        !self.ended.contains(&end) && self.under_way.insert(end)
     }
 
+    /// An end is over: the shard has heard of it, or somebody else has ended the transaction.
     pub fn end(&mut self, end: Finished) {
         self.under_way.remove(&end);
         self.ended.insert(end);

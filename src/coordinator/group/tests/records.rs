@@ -29,7 +29,7 @@ fn a_log_that_kafka_wrote_is_understood() {
     let mut shard = GroupShard::new(GroupConfig::default().into());
     let loaded = load(&*log, &mut shard, &CancellationToken::new()).unwrap().unwrap();
     assert_eq!((loaded.next_offset, loaded.records, loaded.bytes), (36, 36, KAFKA.len() as u64));
-    shard.loaded(&At { now: Mono::ZERO, wall_ms: 0, max_batch_bytes: 1 << 20 });
+    shard.loaded(&At { now: Mono::ZERO, wall_ms: 0, max_batch_bytes: 1 << 20, next_offset: 36 });
 
     let groups = shard.groups.values().map(|Group::Classic(group)| {
         let members: Vec<_> = group.members().map(|member| member.client_id.to_string()).collect();

@@ -66,7 +66,7 @@ impl World {
     }
 
     pub fn at(&self) -> At {
-        At { now: self.now, wall_ms: self.wall_ms, max_batch_bytes: 1 << 20 }
+        At { now: self.now, wall_ms: self.wall_ms, max_batch_bytes: 1 << 20, next_offset: self.next_offset }
     }
 
     pub fn ask(&mut self, who: &str, request: GroupRequest) {

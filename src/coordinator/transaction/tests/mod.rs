@@ -5,6 +5,7 @@ mod initializing;
 mod partitions;
 mod random;
 mod records;
+mod service;
 mod working;
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,7 +21,7 @@ use super::shard::TransactionShard;
 use super::state::TransactionState;
 use super::work::{Markers, Work};
 use crate::base::ErrorCode;
-use crate::base::ids::{NO_PRODUCER_EPOCH, ProducerEpoch, ProducerId, TopicPartition};
+use crate::base::ids::{NO_PRODUCER_EPOCH, Offset, ProducerEpoch, ProducerId, TopicPartition};
 use crate::base::time::Mono;
 use crate::coordinator::shard::{At, Effects, Position, Producer, RequestId, Shard, TransactionResult, Write};
 
@@ -44,6 +45,10 @@ struct World {
     shard: TransactionShard,
     config: TransactionConfig,
     now_ms: u64,
+    log_end: Offset,
+    /// Where the last record of each id lies.
+    offsets: HashMap<StrBytes, Offset>,
+    max_batch_bytes: usize,
     next_request: u64,
     next_producer_id: ProducerId,
     answers: HashMap<RequestId, TransactionResponse>,
@@ -56,11 +61,26 @@ impl World {
 
     fn with(config: TransactionConfig) -> Self {
         let shard = TransactionShard::new(Arc::new(config.clone()), COORDINATOR_EPOCH);
-        Self { shard, config, now_ms: 1_000_000, next_request: 0, next_producer_id: 1000, answers: HashMap::new() }
+        Self {
+            shard,
+            config,
+            now_ms: 1_000_000,
+            log_end: 0,
+            offsets: HashMap::new(),
+            max_batch_bytes: 1 << 20,
+            next_request: 0,
+            next_producer_id: 1000,
+            answers: HashMap::new(),
+        }
     }
 
     fn at(&self) -> At {
-        At { now: Mono::from_millis(self.now_ms), wall_ms: self.now_ms as i64, max_batch_bytes: 1 << 20 }
+        At {
+            now: Mono::from_millis(self.now_ms),
+            wall_ms: self.now_ms as i64,
+            max_batch_bytes: self.max_batch_bytes,
+            next_offset: self.log_end,
+        }
     }
 
     /// Asks, and gives the name under which the answer will come.
@@ -81,11 +101,17 @@ impl World {
             assert_eq!(forgetful(decoded.value.clone()), forgetful(record.value), "{}", decoded.id);
             // The leader that decides remembers what its log does not say.
             let value = decoded.value.map(|value| TransactionMetadata { last_producer_epoch: last.unwrap_or(-1), ..value });
-            self.shard.replay(Position { offset: 0, transaction: None }, super::record::Record { value, ..decoded });
+            self.append(super::record::Record { value, ..decoded });
         }
         for (id, response) in effects.replies {
             assert!(self.answers.insert(id, response).is_none(), "{id:?} is answered once");
         }
+    }
+
+    fn append(&mut self, record: super::record::Record) {
+        self.offsets.insert(record.id.clone(), self.log_end);
+        self.shard.replay(Position { offset: self.log_end, transaction: None }, record);
+        self.log_end += 1;
     }
 
     /// The answer, if it was given.
@@ -113,8 +139,9 @@ impl World {
         let records: Vec<_> = self.shard.durable().into_iter().collect();
         self.shard = TransactionShard::new(Arc::new(self.config.clone()), COORDINATOR_EPOCH + 1);
         for (id, value) in records {
+            let offset = self.offsets[&id];
             let record = super::record::Record { id, value: Some(value), flexible: true };
-            self.shard.replay(Position { offset: 0, transaction: None }, record);
+            self.shard.replay(Position { offset, transaction: None }, record);
         }
         let effects = self.shard.loaded(&self.at());
         self.take(effects);
@@ -200,7 +227,7 @@ impl World {
 
     /// Puts an id into a state, as if it had come there.
     fn set(&mut self, id: &str, metadata: TransactionMetadata) {
-        self.shard.transactions.insert(text(id), metadata);
+        self.append(super::record::Record { id: text(id), value: Some(metadata), flexible: true });
     }
 }
 

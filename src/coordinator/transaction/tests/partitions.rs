@@ -88,3 +88,38 @@ fn a_producer_whose_epochs_are_used_up_waits_under_its_next_id() {
     world.finish_all();
     assert_eq!(world.answer(waiting), Some(TransactionResponse::Added(Ok(()))));
 }
+
+#[test]
+fn what_the_log_cannot_take_is_refused_before_anything_is_decided() {
+    let mut world = World::new();
+    world.max_batch_bytes = 1000;
+    let p = world.init("t", None).unwrap();
+    let many: Vec<_> = (0..200).map(|n| ("a", n)).collect();
+    assert_eq!(world.add("t", p, &many), Err(UnknownServerError));
+    assert_eq!(world.state("t"), TransactionState::Empty);
+    assert_eq!(world.add("t", p, &many[..100]), Ok(()));
+    assert_eq!(world.add("t", p, &many[100..]), Err(UnknownServerError), "with those that are there");
+    assert_eq!(world.metadata("t").partitions.len(), 100);
+
+    let next = world.end("t", p, Commit, 2).unwrap();
+    let waiting = [&many[..], &many[..10]].map(|added| world.submit(World::add_request("t", next, added, 2)));
+    world.finish_all();
+    let answers = waiting.map(|id| world.answer(id));
+    assert_eq!(answers, [Err(UnknownServerError), Ok(())].map(|answer| Some(TransactionResponse::Added(answer))));
+
+    // The topic's limit may come down.
+    world.max_batch_bytes = 200;
+    for version in [0, 2] {
+        assert_eq!(world.end("t", next, Commit, version), Err(UnknownServerError));
+    }
+    assert_eq!(world.init("t", None), Err(UnknownServerError), "which would abort it");
+    world.wait(minutes(2));
+    let fence = TransactionRequest::FenceTimedOut { id: text("t"), producer: next, fresh: None };
+    let fenced: Result<Producer, Refused> = world.ask(fence);
+    assert_eq!(fenced, Err(Refused::Error(UnknownServerError)));
+    assert_eq!((world.state("t"), world.work().markers), (TransactionState::Ongoing, vec![]), "no marker without a decision");
+    assert_eq!(world.init(&"x".repeat(100), None), Err(UnknownServerError));
+    assert!(world.init("y", None).is_ok());
+    world.max_batch_bytes = 1000;
+    assert_eq!(world.end("t", next, Commit, 2), Ok(producer(next.id, next.epoch + 1)));
+}

@@ -1,7 +1,7 @@
 //! Markers, timeouts and expiry: what has to be done in the world.
 
 use super::*;
-use crate::coordinator::transaction::work::{Begun, Ends, Finished};
+use crate::coordinator::transaction::work::{Ends, Finished};
 use TransactionResult::*;
 
 #[test]
@@ -26,20 +26,44 @@ fn work_is_told_with_the_decision_that_makes_it() {
 
 #[test]
 fn what_has_ended_since_it_was_told_is_not_ended_again() {
-    let finished = Finished { id: StrBytes::from_static_str("t"), producer: Producer { id: 7, epoch: 0 } };
+    let decided = |decision| Finished { id: StrBytes::from_static_str("t"), decision };
     let mut ending = Ends::default();
-    ending.ask(false);
-    assert_eq!(ending.begin(finished.clone()), Begun::Yes);
-    ending.ask(true);
-    assert_eq!(ending.begin(finished.clone()), Begun::Already, "an answer that was thought lost was not");
-    ending.end(finished.clone());
-    assert_eq!(ending.begin(finished.clone()), Begun::Unclear, "the answer may have been made before the end");
-    ending.ask(true);
-    assert_eq!(ending.begin(finished.clone()), Begun::Yes, "asked after the end: it is the producer's next transaction");
-    ending.end(finished.clone());
-    ending.ask(false);
-    ending.end(finished.clone());
-    assert_eq!(ending.begin(finished), Begun::Yes, "what is told as new is told once: it is the next");
+    ending.ask();
+    assert!(ending.begin(decided(10)));
+    ending.ask();
+    assert!(!ending.begin(decided(10)), "an answer that was thought lost was not");
+    assert!(ending.begin(decided(14)), "the producer's next, though the end of the last was not seen yet");
+    ending.end(decided(10));
+    assert!(!ending.begin(decided(10)), "the answer may have been made before the end");
+    ending.ask();
+    assert!(ending.begin(decided(10)), "asked after the end: somebody took it up in vain");
+    assert!(!ending.begin(decided(14)), "still under way");
+}
+
+/// A client of version 1 keeps its epoch: only where it was decided tells its next transaction from the last.
+#[test]
+fn a_word_about_the_last_transaction_does_not_end_the_next_of_the_same_producer() {
+    for restarts in [false, true] {
+        let mut world = World::new();
+        let p = world.init("t", None).unwrap();
+        world.add("t", p, &[("a", 0)]).unwrap();
+        assert_eq!(world.end("t", p, Commit, 0), Ok(p));
+        let first = world.work().markers.remove(0);
+        if restarts {
+            world.restart();
+            assert_eq!(world.work().markers[0].finished(), first.finished(), "known to who ends it already");
+        }
+        world.finish(&first);
+        world.add("t", p, &[("b", 0)]).unwrap();
+        assert_eq!(world.end("t", p, Commit, 0), Ok(p));
+        world.finish(&first);
+        assert_eq!(world.state("t"), TransactionState::PrepareCommit, "told twice, after a lost answer");
+        let second = world.work().markers.remove(0);
+        assert_eq!((&second.end.producer, second.partitions.clone()), (&first.end.producer, partitions(&[("b", 0)])));
+        assert_ne!(second.finished(), first.finished());
+        world.finish(&second);
+        assert_eq!(world.state("t"), TransactionState::CompleteCommit);
+    }
 }
 
 #[test]
@@ -55,6 +79,20 @@ fn an_answer_that_was_lost_is_told_again() {
     assert_eq!(again.markers[0].end.coordinator_epoch, COORDINATOR_EPOCH + 1, "another leader writes them");
     assert_eq!(again.markers[0].partitions, first.markers[0].partitions);
     assert_eq!(again.markers[0].end.transaction_version, 0, "as the client spoke");
+}
+
+/// Somebody still writes them for the shard that was before.
+#[test]
+fn markers_that_nobody_took_are_not_told_when_they_are_written() {
+    let mut world = World::new();
+    let p = world.init("t", None).unwrap();
+    world.add("t", p, &[("a", 0)]).unwrap();
+    world.end("t", p, Commit, 0).unwrap();
+    let taken = world.work().markers.remove(0);
+    world.restart();
+    world.finish(&taken);
+    let taking = world.submit(TransactionRequest::TakeWork { again: false });
+    assert_eq!(world.answer(taking), None, "they would end what the producer begins next");
 }
 
 #[test]
