@@ -169,13 +169,14 @@ async fn tell_finished(mailbox: &Mailbox<TransactionShard>, finished: &Finished)
 impl Broker {
     /// Writes the end of a transaction to one partition, before this returns; what it returns ends when the marker is committed.
     ///
-    /// Errors: UNKNOWN_TOPIC_OR_PARTITION if the metadata does not know it; INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED of the log;
+    /// Errors: UNKNOWN_TOPIC_OR_PARTITION if it is gone, or never was; INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED of the log;
     /// others pass.
     pub fn write_marker(&self, partition: &TopicPartition, end: EndOfTransaction) -> Later<Result<(), ErrorCode>> {
         let failed = |error| -> Later<_> { Box::pin(std::future::ready(Err(error))) };
         let TopicPartition { topic, partition: number } = partition;
-        let known = self.metadata.image().topic(topic).is_some_and(|topic| topic.partition(*number).is_some());
-        if !known {
+        // Transactions may reach a partition before it is shown, and it is shown until after it is gone.
+        let is_shown = self.metadata.image().topic(topic).is_some_and(|topic| topic.partition(*number).is_some());
+        if !is_shown && self.replicas.partition(topic, *number).is_none() {
             return failed(ErrorCode::UnknownTopicOrPartition);
         }
         if &**topic == CONSUMER_OFFSETS {

@@ -4,7 +4,9 @@ use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::*;
 use klamm::base::ErrorCode;
+use klamm::metadata::{PartitionRegistration, Replicas, TopicImage};
 use klamm::protocol::supplement::WriteTxnMarkersRequest;
+use uuid::Uuid;
 
 use crate::by_hand::*;
 use crate::support::everyday::{error, text, topic_name};
@@ -76,6 +78,26 @@ fn a_topic_that_is_deleted_does_not_keep_its_transactions_from_ending() {
         txn.end(&mut client, true);
     }
     assert_eq!(read_settled(&mut client, "stays", 0), ["v", "next", "v", "next"]);
+}
+
+/// The partitions of a topic that is being created take writes, and then it is shown.
+#[test]
+fn a_transaction_that_reaches_a_partition_before_it_is_shown_is_ended_there() {
+    let node = TestNode::start(&[]);
+    let mut client = node.connect();
+    let broker = node.node().broker();
+    let here = Replicas::from_slice(&[broker.id]);
+    let partition = PartitionRegistration::new(here.clone(), [Uuid::nil()].into(), here);
+    let topic = TopicImage { id: Uuid::from_u128(7), name: "early".into(), partitions: vec![partition.into()] };
+    let config = broker.effective.topic(&broker.metadata.image(), "early");
+    broker.replicas.apply(&topic, false, config, broker.clock.wall_ms());
+    let mut txn = Txn::init(&mut client, "id", Speaks::V2);
+    for value in ["first", "second"] {
+        txn.send(&mut client, "early", 0, value).unwrap();
+        txn.end(&mut client, true);
+    }
+    assert!(broker.metadata.image().topic("early").is_none());
+    assert_eq!(read_settled(&mut client, "early", 0), ["first", "second"]);
 }
 
 /// A transaction in a partition of which the coordinator knows nothing, as a bug of an old broker could leave it.
