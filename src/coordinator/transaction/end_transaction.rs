@@ -1,8 +1,8 @@
 //! How a transaction ends (`TransactionCoordinator.endTransaction`, `endTransactionWithTV1`). Pure.
 //!
-//! Two protocols stand beside each other. With version 2 (KIP-890) every end bumps the epoch, so a retry is recognised by the epoch alone:
-//! `stored = requested + 1`, or the next producer id at epoch 0 if the epochs were used up. Before, a retry looks like the request it repeats,
-//! and a delayed one may end a later transaction: the known hazard of clients that speak version 1.
+//! Two protocols stand beside each other. With version 2 (KIP-890) every end bumps the epoch, so a retry of what ended at version 2 is
+//! recognised by the epoch alone: `stored = requested + 1`, or the next producer id at epoch 0 if the epochs were used up. Before, a retry looks
+//! like the request it repeats, and a delayed one may end a later transaction: the known hazard of clients that speak version 1.
 
 use super::config::EPOCH_BUMP_SINCE;
 use super::init_producer_id::next_producer_id;
@@ -108,8 +108,10 @@ fn end_and_bump(current: &TransactionMetadata, request: &EndTransaction, now: Ti
     let EndTransaction { producer, result, transaction_version, fresh, .. } = *request;
     let stored = current.producer();
     let is_current = stored.epoch == producer.epoch;
-    let repeats_bump = producer.epoch.checked_add(1) == Some(stored.epoch);
-    let repeats_overflow = current.previous_producer_id == producer.id && is_last(producer.epoch) && stored.epoch == 0;
+    // An end that did not bump the epoch was not asked for by who asks now: a client of version 1 has taken the id with the epoch after.
+    let bumped = current.client_transaction_version >= EPOCH_BUMP_SINCE;
+    let repeats_bump = bumped && producer.epoch.checked_add(1) == Some(stored.epoch);
+    let repeats_overflow = bumped && current.previous_producer_id == producer.id && is_last(producer.epoch) && stored.epoch == 0;
     if stored.id != producer.id && !repeats_overflow {
         return Err(ErrorCode::InvalidProducerIdMapping.into());
     }

@@ -143,3 +143,47 @@ fn at_the_last_epoch_the_end_gives_a_new_producer_id_and_a_retry_is_known() {
         assert_eq!(world.end("t", next, Abort, 2), Ok(producer(next.id, 1)));
     }
 }
+
+/// Who holds the id now speaks version 1 and has the epoch that follows: its end is no answer to the producer before.
+#[test]
+fn an_end_of_version_1_is_no_retry_of_a_producer_of_version_2() {
+    for result in [Commit, Abort] {
+        let mut world = World::new();
+        let before = world.init("t", None).unwrap();
+        let holder = world.init("t", None).unwrap();
+        assert_eq!(holder, producer(before.id, before.epoch + 1));
+        world.add("t", holder, &[("a", 0)]).unwrap();
+        assert_eq!(world.end("t", holder, result, 0), Ok(holder));
+        assert_eq!(world.end("t", before, result, 2), Err(ProducerFenced), "while it ends");
+        world.finish_all();
+        assert_eq!(world.end("t", before, result, 2), Err(ProducerFenced), "it would get what another holds");
+        assert_eq!(world.end("t", holder, result, 0), Ok(holder), "to whom it is one");
+    }
+}
+
+/// Whatever stands between the end and its retry: the end itself says at which version it was decided.
+#[test]
+fn a_retry_of_version_2_is_known_whoever_decided_and_whatever_was_before() {
+    // After InitProducerId, whose record has the version of what was before it.
+    let mut world = World::new();
+    let old = world.init("t", None).unwrap();
+    let _: Result<(), ErrorCode> = world.ask(World::add_request("t", old, &[("a", 0)], 0));
+    world.end("t", old, Commit, 0).unwrap();
+    world.finish_all();
+    let p = world.init("t", None).unwrap();
+    let _: Result<(), ErrorCode> = world.ask(World::add_request("t", p, &[("a", 0)], 0));
+    let next = world.end("t", p, Commit, 2).unwrap();
+    assert_eq!(world.end("t", p, Commit, 2), Err(ConcurrentTransactions));
+    world.restart();
+    world.finish_all();
+    assert_eq!(world.end("t", p, Commit, 2), Ok(next));
+    // After an abort of the coordinator.
+    world.add("t", next, &[("a", 0)]).unwrap();
+    world.wait(minutes(2));
+    let fence = TransactionRequest::FenceTimedOut { id: text("t"), producer: next, fresh: None };
+    let _: Result<Producer, Refused> = world.ask(fence);
+    assert_eq!(world.end("t", next, Abort, 2), Err(ConcurrentTransactions));
+    world.restart();
+    world.finish_all();
+    assert_eq!(world.end("t", next, Abort, 2), Ok(producer(next.id, next.epoch + 1)));
+}
