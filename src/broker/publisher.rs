@@ -62,10 +62,11 @@ fn publish(broker: &Arc<Broker>, change: &MetadataChange) {
     for id in touched {
         deleted.extend(follow_topic(broker, old, new, id));
     }
+    broker.metadata.show(new.clone());
+    // Now that nobody commits an offset of them any more.
     if !deleted.is_empty() {
         broker.groups.on_topics_deleted(deleted);
     }
-    broker.metadata.show(new.clone());
 }
 
 /// Follows one topic; gives it back if it was deleted.
