@@ -194,6 +194,28 @@ fn offsets_of_a_transaction_count_when_it_commits() {
     assert_eq!(txn.commit_offset_as(&mut client, 5, "g", "none", 1), Err(UnknownTopicOrPartition));
 }
 
+/// Nobody would ever end their transaction.
+#[test]
+fn offsets_of_no_producer_are_refused_whether_transactions_are_verified_or_not() {
+    for verifies in [true, false] {
+        let setting = format!("transaction.partition.verification.enable={verifies}");
+        let node = TestNode::start(&[NODE[0], NODE[1], &setting]);
+        let mut client = node.connect();
+        client.make_topic("t");
+        assert_eq!(client.commit("g", "t", 1), None);
+        let mut without_epoch = Txn::init(&mut client, "id", Speaks::V1);
+        let mut without_id = without_epoch.clone();
+        (without_id.producer_id, without_epoch.epoch) = (-1, -1);
+        for version in [0, 3, 5] {
+            let committed = without_id.commit_offset_as(&mut client, version, "g", "t", 50);
+            assert_eq!(committed, Err(InvalidProducerIdMapping), "version {version}, verification: {verifies}");
+            let committed = without_epoch.commit_offset_as(&mut client, version, "g", "t", 50);
+            assert_eq!(committed, Err(InvalidProducerEpoch), "version {version}, verification: {verifies}");
+        }
+        assert_eq!(stable_offset(&mut client, "g", "t"), Ok(1));
+    }
+}
+
 #[test]
 fn a_reader_of_committed_records_sees_neither_open_nor_aborted_ones() {
     let node = TestNode::start(NODE);

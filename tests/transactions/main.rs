@@ -9,6 +9,7 @@ mod by_hand;
 mod commands;
 mod crash;
 mod hanging;
+mod order;
 mod readers;
 #[allow(unused)]
 #[path = "../cli/terminal.rs"]

@@ -1,6 +1,7 @@
 //! Transactions: who produces under a transactional id, what a transaction touches, how it ends. Every request goes to the shard that
 //! coordinates its transactional id; the coordinator takes it into that shard's mailbox before the next request of the connection is looked
-//! at, so their order is kept.
+//! at, so their order is kept. Who is asked for a fresh producer id asks a second time, behind what was asked since. TxnOffsetCommit goes to two
+//! coordinators, one after the other, and no request of its connection is looked at meanwhile.
 //!
 //! PRODUCER_FENCED is younger than the protocol: clients whose version does not know it are told INVALID_PRODUCER_EPOCH (KIP-588).
 

@@ -41,7 +41,8 @@ pub fn handle(cx: &Context, mut request: TxnOffsetCommitRequest) -> Reply<TxnOff
         return Reply::Now(merged(response, refused, version));
     }
     let broker = cx.broker().clone();
-    Reply::later(async move {
+    // The end of the transaction, which may come right behind, is not to overtake what belongs to it.
+    Reply::alone(async move {
         let response = match verify(&broker, &request, version).await {
             Ok(guard) => broker.groups.commit_transactional_offsets(request, guard).await,
             Err(error) => refuse_transactional_commit(&request, client_error(error)),
@@ -74,6 +75,13 @@ fn known(
 
 /// Makes sure that the transaction includes the group's partition, unless it has records there already.
 async fn verify(broker: &Broker, request: &TxnOffsetCommitRequest, version: i16) -> Result<Option<VerificationGuard>, ErrorCode> {
+    // Whether it is asked or not, what its coordinator would say to no producer: offsets of nobody would be pending for ever.
+    if request.producer_id.0 < 0 {
+        return Err(ErrorCode::InvalidProducerIdMapping);
+    }
+    if request.producer_epoch < 0 {
+        return Err(ErrorCode::InvalidProducerEpoch);
+    }
     let membership = match version {
         5.. => Membership::Added,
         4 => Membership::VerifiedOrAbortable,
