@@ -23,11 +23,11 @@ use crate::coordinator::transaction::request::{AddPartitions, EndTransaction, In
 /// How long a test waits for anything.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A coordinator of one shard, which has loaded.
-async fn coordinator() -> (TransactionCoordinator, Started<TransactionShard>) {
+/// A coordinator of one shard, which has loaded its log.
+async fn coordinator(log: Arc<MemoryLog>) -> (TransactionCoordinator, Started<TransactionShard>) {
     let config = TransactionConfig { log_partitions: 1, ..TransactionConfig::default() };
     let coordinator = TransactionCoordinator::new(config, Clock::system());
-    let shard = coordinator.on_elected(0, 1, MemoryLog::new()).expect("nobody leads it yet");
+    let shard = coordinator.on_elected(0, 1, log).expect("nobody leads it yet");
     while coordinator.list(TransactionFilter::default()).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -104,7 +104,7 @@ impl Stall {
 /// third end, which stands still, lets the task see the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_transaction_of_a_producer_is_ended_though_the_end_of_the_last_was_not_seen_yet() {
-    let (coordinator, shard) = coordinator().await;
+    let (coordinator, shard) = coordinator(MemoryLog::new()).await;
     let [first, quick, last] =
         [("first", 1), ("quick", 2), ("last", 3)].map(|(id, producer)| Client::init(&coordinator, id, producer));
     let (first, quick, last) = (first.await, quick.await, last.await);
@@ -162,7 +162,7 @@ async fn the_next_transaction_of_a_producer_is_ended_though_the_end_of_the_last_
 
 #[tokio::test]
 async fn a_mailbox_that_is_full_does_not_leave_a_transaction_without_its_end() {
-    let (coordinator, Started { mailbox, .. }) = coordinator().await;
+    let (coordinator, Started { mailbox, .. }) = coordinator(MemoryLog::new()).await;
     let client = Client::init(&coordinator, "id", 1).await;
     client.commit().await;
     let work: Work = mailbox.submit(TransactionRequest::TakeWork { again: false }).await.expect("there is some").into();
@@ -177,5 +177,17 @@ async fn a_mailbox_that_is_full_does_not_leave_a_transaction_without_its_end() {
     };
     assert_eq!(full, Err(ErrorCode::CoordinatorNotAvailable));
     timeout(DEADLINE, tell_finished(&mailbox, &work.markers[0].finished())).await.expect("there is room again");
+    assert_eq!(client.state().await, "CompleteCommit");
+}
+
+#[tokio::test]
+async fn an_end_that_the_log_did_not_take_is_known_to_the_shard_that_is_loaded_again() {
+    let log = MemoryLog::new();
+    let (coordinator, Started { mailbox, .. }) = coordinator(log.clone()).await;
+    let client = Client::init(&coordinator, "id", 1).await;
+    client.commit().await;
+    let work: Work = mailbox.submit(TransactionRequest::TakeWork { again: false }).await.expect("there is some").into();
+    log.refuse_next_append(ErrorCode::KafkaStorageError);
+    timeout(DEADLINE, tell_finished(&mailbox, &work.markers[0].finished())).await.expect("the shard is loaded again");
     assert_eq!(client.state().await, "CompleteCommit");
 }
