@@ -1,5 +1,7 @@
 //! ListPartitionReassignments: v0 (KIP-455). Tells which partitions are between two sets of replicas.
 
+use std::collections::{BTreeMap, HashSet};
+
 use kafka_protocol::messages::list_partition_reassignments_response::{OngoingPartitionReassignment, OngoingTopicReassignment};
 use kafka_protocol::messages::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -15,10 +17,15 @@ impl Controller {
         request: &ListPartitionReassignmentsRequest,
     ) -> Decision<ListPartitionReassignmentsResponse> {
         let topics = match &request.topics {
-            Some(asked) => asked
-                .iter()
-                .filter_map(|asked| ongoing(draft.topic(&asked.name.0)?, |index| asked.partition_indexes.contains(&index)))
-                .collect(),
+            Some(asked) => {
+                // A topic is looked through once, however often it is named.
+                let mut named: BTreeMap<&str, HashSet<i32>> = BTreeMap::new();
+                for topic in asked {
+                    named.entry(&topic.name.0).or_default().extend(&topic.partition_indexes);
+                }
+                let topics = named.into_iter();
+                topics.filter_map(|(name, asked)| ongoing(draft.topic(name)?, |index| asked.contains(&index))).collect()
+            }
             None => draft.topics().iter().filter_map(|topic| ongoing(topic, |_| true)).collect(),
         };
         Decision::reply(ListPartitionReassignmentsResponse::default().with_error_message(None).with_topics(topics))
@@ -87,5 +94,7 @@ mod tests {
         for (asked, count) in [(named("t", 1), 1), (named("t", 0), 0), (named("u", 0), 0), (named("nix", 0), 0)] {
             assert_eq!(list(&world, Some(vec![asked])).topics.len(), count);
         }
+        let again = list(&world, Some(vec![named("t", 1), named("t", 0), named("t", 1)]));
+        assert_eq!((again.topics.len(), again.topics[0].partitions.len()), (1, 1), "once, however often it is named");
     }
 }

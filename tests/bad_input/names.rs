@@ -1,7 +1,8 @@
 //! Requests with thousands of names that all differ: what compares each with all others would keep a worker, or a coordinator, for minutes.
 
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
-use kafka_protocol::messages::{DeleteGroupsRequest, GroupId, JoinGroupRequest};
+use kafka_protocol::messages::{CreatePartitionsRequest, DeleteGroupsRequest, GroupId, JoinGroupRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use klamm::base::ErrorCode;
 use klamm::protocol::shape::MAX_ELEMENTS;
@@ -40,4 +41,16 @@ fn protocols_of_a_member_are_looked_at_once() {
     let response = client.call(2, &request);
     assert_eq!((error(response.error_code), response.protocol_name.as_deref()), (None, Some("00000")));
     victim.serves_and_stops();
+}
+
+#[test]
+fn topics_that_are_all_named_twice_are_looked_at_once() {
+    let victim = Victim::start(&[]);
+    let topic = |name| CreatePartitionsTopic::default().with_name(TopicName(name)).with_count(2).with_assignments(None);
+    let half = || names().take(MAX_ELEMENTS / 2).map(topic);
+    let request = CreatePartitionsRequest::default().with_topics(half().chain(half()).collect()).with_timeout_ms(30_000);
+    let results = Client::connect(victim.address()).call(1, &request).results;
+    let refused = Some(ErrorCode::InvalidRequest);
+    assert!(results.len() == MAX_ELEMENTS / 2 && results.iter().all(|result| error(result.error_code) == refused));
+    victim.goes_on();
 }
