@@ -13,7 +13,7 @@ use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, Request, VersionRange};
 
 use super::shape::{self, ShapeError};
-use super::supplement::{DescribeLogDirsResponse, WriteTxnMarkersRequest};
+use super::supplement::DescribeLogDirsResponse;
 
 /// A request or response body; knows also which version of the header stands before it.
 pub trait ApiMessage: HeaderVersion + Sized {

@@ -154,7 +154,7 @@ fn write_txn_markers_2_tells_the_level_of_each_transaction() {
     );
     let one = "03000000000000000700050102076f7264657273030000000300000004000000000900000000000000000800000001000000000000";
     assert_eq!(encode(&request(), 1), bytes(one), "version 1 is silent about it");
-    check(1, one, two_markers().into());
+    check(1, one, WriteTxnMarkersRequest::from(two_markers()));
     let silent: WriteTxnMarkersRequest = two_markers().into();
     assert_eq!(encode(&silent, 2).len(), encode(&request(), 2).len(), "no word means 0");
     check(
