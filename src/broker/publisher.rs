@@ -74,7 +74,9 @@ fn follow_topic(broker: &Arc<Broker>, old: &MetadataImage, new: &MetadataImage, 
     if let Some(topic) = new.topic_by_id(id) {
         count_isr_changes(broker, old, topic);
         let config = broker.effective.topic(new, &topic.name);
-        let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, now);
+        // What this broker hears of before it has joined, was decided before, and may have been so before it was started.
+        let is_new = broker.joined.load(Ordering::Acquire);
+        let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, is_new, now);
         match &*topic.name {
             CONSUMER_OFFSETS => follow_offsets_topic(broker, topic, applied),
             TRANSACTION_STATE => follow_transaction_topic(broker, topic, applied),
