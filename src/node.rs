@@ -188,13 +188,14 @@ impl Node {
             transactions: TransactionCoordinator::new(transaction_config(&config, 0), clock.clone()),
             joined: false.into(),
         });
+        let incarnation_id = Uuid::new_v4();
         let publisher = spawn_vital_thread("metadata-publisher", {
             let broker = broker.clone();
             // Shards of coordinators are tasks: they are spawned from this thread onto the node's runtime.
             let runtime = tokio::runtime::Handle::current();
             move || {
                 let _on_runtime = runtime.enter();
-                publisher::run(&broker, started.changes)
+                publisher::run(&broker, incarnation_id, started.changes)
             }
         })
         .map_err(StartError::Thread)?;
@@ -208,7 +209,7 @@ impl Node {
             Ok((listener.name().to_owned(), registered_host(advertised, at), advertised.port.unwrap_or(at.port())))
         });
         let registration = Registration {
-            incarnation_id: Uuid::new_v4(),
+            incarnation_id,
             listeners: listeners.collect::<Result<_, StartError>>()?,
             rack: config.node.broker_rack.clone(),
             log_dirs,

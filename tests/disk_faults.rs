@@ -426,3 +426,25 @@ fn a_log_that_cannot_be_opened_is_neither_served_nor_touched() {
     assert!(names.iter().any(|name| name.starts_with("t-0.") && name.ends_with("-delete")), "{names:?}");
     broker.stop();
 }
+
+#[test]
+fn a_log_is_not_taken_for_one_of_a_topic_that_the_end_of_the_metadata_log_has_deleted() {
+    let mut broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(broker.address());
+    client.make_topic("t");
+    assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(0)])), Ok(0));
+    // How far the metadata log is committed is noted without a flush: a loss of power may bring an old note back.
+    let note = broker.data().join("metadata/committed");
+    let old_note = fs::read(&note).unwrap();
+    assert_eq!(client.delete_topic("t"), None);
+    client.make_topic("t");
+    for n in 0..3 {
+        assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(n)])), Ok(n));
+    }
+    broker.kill();
+    assert_ne!(fs::read(&note).unwrap(), old_note);
+    fs::write(&note, old_note).unwrap();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_all_there(&mut client, "t", 0, 3);
+}
