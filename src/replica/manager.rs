@@ -63,13 +63,19 @@ impl HostedTopic {
     }
 }
 
-/// Where the log of a partition is.
-enum Place {
-    Here(Log),
-    /// In its directory, but it could not be opened.
+/// Why a partition has no log to be hosted with.
+enum NoLog {
+    /// It lies in its directory, but could not be opened.
     Unopened,
-    /// Perhaps in a log directory that cannot be used.
+    /// It may lie in a log directory that cannot be used.
     Missing,
+    Failed(LogError),
+}
+
+impl From<LogError> for NoLog {
+    fn from(error: LogError) -> Self {
+        NoLog::Failed(error)
+    }
 }
 
 #[derive(Default)]
@@ -138,15 +144,14 @@ impl ReplicaManager {
                 let name = TopicPartition { topic: topic.name.clone(), partition: number };
                 let directory = registration.directory_of(self.broker_id);
                 *place = match self.open(&name, topic.id, directory, &config, is_new, now) {
-                    Ok(Place::Here(log)) => Some(Partition::new(name, topic.id, log, hosted.metrics.clone())),
-                    Ok(Place::Unopened) => Some(Partition::offline(name, topic.id, hosted.metrics.clone())),
-                    Ok(Place::Missing) => {
-                        missing.push(number);
-                        Some(Partition::offline(name, topic.id, hosted.metrics.clone()))
-                    }
-                    Err(error) => {
+                    Ok(log) => Some(Partition::new(name, topic.id, log, hosted.metrics.clone())),
+                    Err(NoLog::Failed(error)) => {
                         error!(partition = %name, %error, "cannot host a partition");
                         None
+                    }
+                    Err(absent) => {
+                        missing.extend(matches!(absent, NoLog::Missing).then_some(number));
+                        Some(Partition::offline(name, topic.id, hosted.metrics.clone()))
                     }
                 };
             }
@@ -197,12 +202,12 @@ impl ReplicaManager {
         config: &Arc<TopicConfig>,
         is_new: bool,
         now: TimestampMs,
-    ) -> Result<Place, LogError> {
+    ) -> Result<Log, NoLog> {
         if let Entry::Occupied(mut found) = self.found.lock().entry(name.clone()) {
             if found.get().topic_id().is_none_or(|known| known == id) {
                 let mut log = found.remove();
                 log.set_config(config.clone());
-                return Ok(Place::Here(log));
+                return Ok(log);
             }
             let path = self.logs.put_aside(found.get_mut(), now)?;
             found.remove();
@@ -210,15 +215,15 @@ impl ReplicaManager {
         }
         if let Some(unopened) = self.logs.unopened(name) {
             if !is_new {
-                return Ok(Place::Unopened);
+                return Err(NoLog::Unopened);
             }
             let path = self.logs.put_unopened_aside(name, &unopened, now)?;
             warn!(partition = %name, path = %path.display(), "the log that could not be opened is of an earlier topic of this name; it was put aside");
         }
         if !is_new && self.may_be_missing(directory) {
-            return Ok(Place::Missing);
+            return Err(NoLog::Missing);
         }
-        self.logs.create_log(name, Some(id), config, now).map(Place::Here)
+        Ok(self.logs.create_log(name, Some(id), config, now)?)
     }
 
     /// Whether the log of a partition that was there before the start may lie in a directory that cannot be used now. `directory` is where the metadata
