@@ -342,12 +342,31 @@ fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
 }
 
 fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Listener, StartError> {
-    let host = listener.host.as_deref().unwrap_or("0.0.0.0");
-    let failed =
-        |source| StartError::Bind { listener: listener.name.clone(), address: format!("{host}:{}", listener.port), source };
-    let mut addresses = (host, listener.port).to_socket_addrs().map_err(failed)?;
-    let address = addresses.next().ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
-    Listener::bind(&listener.name, address, network).map_err(failed)
+    // Every interface: both families by one socket, as Java's wildcard; or what there is, where the system has no IPv6.
+    let hosts: &[&str] = match &listener.host {
+        Some(host) => &[host],
+        None if listener.ipv4_only => &["0.0.0.0"],
+        None => &["::", "0.0.0.0"],
+    };
+    let bind = |host: &str| {
+        let address = (host, listener.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+        Listener::bind(&listener.name, address, network)
+    };
+    let mut bound = bind(hosts[0]);
+    if let (Err(error), [_, ipv4]) = (&bound, hosts)
+        && has_no_such_family(error)
+    {
+        bound = bind(ipv4);
+    }
+    bound.map_err(|source| {
+        let address = format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port);
+        StartError::Bind { listener: listener.name.clone(), address, source }
+    })
+}
+
+fn has_no_such_family(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error).is_some_and(|errno| [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].contains(&errno))
 }
 
 fn serve(
@@ -388,6 +407,16 @@ fn request_memory(configured: i64) -> u64 {
     }
     let machine = rustix::system::sysinfo();
     let machine = machine.totalram as u64 * u64::from(machine.mem_unit);
-    let group = std::fs::read_to_string(Path::new("/sys/fs/cgroup/memory.max")).ok().and_then(|t| t.trim().parse::<u64>().ok());
-    machine.min(group.unwrap_or(u64::MAX)) / 4
+    machine.min(memory_of_group()) / 4
+}
+
+/// The least bound on memory of the control group of this process and of those around it (version 2).
+fn memory_of_group() -> u64 {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let root = Path::new("/sys/fs/cgroup");
+    let own = root.join(own);
+    let around = own.ancestors().take_while(|group| group.starts_with(root));
+    let bound = |group: &Path| std::fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok();
+    around.filter_map(bound).min().unwrap_or(u64::MAX)
 }

@@ -50,7 +50,10 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
             logs.checkpoint_log_start_offsets();
         }
         if producers.is_due(now, PRODUCER_EXPIRATION_INTERVAL.as_millis() as i64) {
-            each_log(broker, |log| log.remove_expired_producers(broker.clock.wall_ms()));
+            each_log(broker, |log| {
+                log.remove_expired_producers(broker.clock.wall_ms());
+                false
+            });
         }
     }
     cleaners.stop(broker);
@@ -61,16 +64,19 @@ fn delete_old_segments(broker: &Broker) {
     let (now, cleaner_runs) = (broker.clock.wall_ms(), broker.config().cleaner.enable);
     each_log(broker, |log| {
         let is_ours = !(log.config().cleanup_compact && cleaner_runs);
-        if is_ours && let Err(error) = log.delete_old_segments(now) {
-            warn!(partition = %log.partition(), %error, "retention could not delete segments");
-        }
+        is_ours
+            && log.delete_oldest_segment(now).unwrap_or_else(|error| {
+                warn!(partition = %log.partition(), %error, "retention could not delete segments");
+                false
+            })
     });
 }
 
-fn each_log(broker: &Broker, mut work: impl FnMut(&mut crate::storage::Log)) {
+/// Works on each log under its lock, and again after letting others have it, as long as there is more to do.
+fn each_log(broker: &Broker, mut has_more: impl FnMut(&mut crate::storage::Log) -> bool) {
     for topic in broker.replicas.topics() {
         for partition in topic.partitions().iter().flatten() {
-            partition.with_log(&mut work);
+            while partition.with_log(&mut has_more) == Some(true) {}
         }
     }
 }

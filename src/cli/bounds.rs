@@ -37,7 +37,8 @@ pub async fn offsets_at(
     at: TimestampMs,
     isolation: IsolationLevel,
 ) -> Result<BTreeMap<TopicPartition, Offset>> {
-    Ok(all_found(client.list_offsets(with(partitions, OffsetSpec::Timestamp(at)), isolation).await?)?)
+    // What is negative has meanings of its own.
+    Ok(all_found(client.list_offsets(with(partitions, OffsetSpec::Timestamp(at.max(0))), isolation).await?)?)
 }
 
 fn with(partitions: &[TopicPartition], spec: OffsetSpec) -> Vec<(TopicPartition, OffsetSpec)> {

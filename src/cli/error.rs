@@ -101,6 +101,7 @@ fn client_tip(error: &ClientError) -> Option<String> {
         }
         ClientError::Connect { source, .. } if source.to_string().contains("lookup") => "check how the host name is spelled",
         ClientError::Connect { .. } | ClientError::ConnectTimeout { .. } | ClientError::NoBroker(_) => OTHER_BROKER,
+        ClientError::Lost(error) => return client_tip(error),
         ClientError::Advertised { .. } => {
             "set advertised.listeners of that broker to an address that reaches it from here, and restart it"
         }

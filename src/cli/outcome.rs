@@ -55,11 +55,16 @@ pub fn conclude<T: Serialize>(
         1 if all == 1 => Err(errors.remove(0).into()),
         _ => {
             errors.into_iter().for_each(|error| output::report(&error.into()));
-            if failed == all {
-                Err(CliError::failed(format!("all {all} {noun} failed")))
-            } else {
-                Err(CliError::Partly { failed, all, what: noun })
-            }
+            tell_failures(failed, all, noun)
         }
+    }
+}
+
+/// How a command ends of which so many parts of all failed, each of which was reported.
+pub fn tell_failures(failed: usize, all: usize, what: &'static str) -> Result {
+    match failed {
+        0 => Ok(()),
+        _ if failed >= all => Err(CliError::failed(format!("all {all} {what} failed"))),
+        _ => Err(CliError::Partly { failed, all, what }),
     }
 }

@@ -1,5 +1,6 @@
 //! `klamm serve`: runs a node until it is told to stop.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,7 +71,7 @@ pub fn run(args: ServeArgs) -> ExitCode {
         }
     };
     if args.check {
-        print!("{}", render::effective_toml(&settings));
+        say(&render::effective_toml(&settings));
         return ExitCode::SUCCESS;
     }
     let logging = match start_logging(&args) {
@@ -101,7 +102,11 @@ fn settings(args: &ServeArgs) -> Result<Settings, String> {
     let mut set = args.set.clone();
     set.extend(args.listen.as_ref().map(|address| format!("listeners=PLAINTEXT://{address}")));
     set.extend(args.data.as_ref().map(|dir| format!("log.dirs={dir}")));
-    load(Inputs { file, environment: std::env::vars().collect(), set }).map_err(|problems| problems.to_string())
+    // A variable that is no text is none of klamm's.
+    let text =
+        |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let environment = std::env::vars_os().filter_map(text).collect();
+    load(Inputs { file, environment, set }).map_err(|problems| problems.to_string())
 }
 
 fn start_logging(args: &ServeArgs) -> Result<Arc<Logging>, String> {
@@ -155,10 +160,10 @@ fn status(node: &Node) -> String {
 fn greet(node: &Node) {
     let dirs: Vec<String> = node.data_dirs().iter().map(|d| d.display().to_string()).collect();
     for (name, address) in node.listening() {
-        println!("klamm {} listens on {address} ({name}), data in {}", env!("CARGO_PKG_VERSION"), dirs.join(", "));
+        say(&format!("klamm {} listens on {address} ({name}), data in {}\n", env!("CARGO_PKG_VERSION"), dirs.join(", ")));
     }
     if let Some(address) = node.http() {
-        println!("Metrics and health: http://{address}/");
+        say(&format!("Metrics and health: http://{address}/\n"));
     }
     let Some((_, address)) = node.listening().first() else { return };
     let address = match address.ip() {
@@ -168,11 +173,17 @@ fn greet(node: &Node) {
     };
     let program = std::env::args().next().unwrap_or_else(|| "klamm".into());
     let at = if address.to_string() == connect::DEFAULT_BROKER { String::new() } else { format!(" -b {address}") };
-    println!(
+    say(&format!(
         "Any Kafka client can connect with bootstrap.servers={address}. To try it in another terminal:\n  \
          {program} topic create greetings{at}\n  \
          echo hello | {program} produce greetings{at}\n  \
          {program} consume greetings --from-beginning --exit-at-end{at}\n\
-         Ctrl-C stops it."
-    );
+         Ctrl-C stops it.\n"
+    ));
+}
+
+/// Prints; a reader that went away is no reason to stop serving.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

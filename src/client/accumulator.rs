@@ -1,7 +1,8 @@
 //! Records on their way: gathered into batches, one batch of a partition under way at a time. Pure: time comes in, batches go out.
 //!
 //! Invariants: batches of a partition leave in the order of their records, and the next one leaves when the one before is answered; so
-//! the sequence of a refused batch was not used and goes to the next (KIP-98), and a batch that is tried again is the same bytes.
+//! the sequence of a refused batch was not used and goes to the next (KIP-98), and a batch that is tried again is the same bytes. Where nobody
+//! knows whether a batch that was given up is in the log, its sequence may have been used: what follows needs another producer id.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -50,6 +51,9 @@ pub struct SealedBatch {
     pub records: usize,
     /// When it was sent first.
     pub sent: Mono,
+    /// It may be in the log already: an attempt ended without an answer that says it is not.
+    pub in_doubt: bool,
+    producer: Option<(ProducerId, ProducerEpoch)>,
 }
 
 /// See the module.
@@ -137,7 +141,14 @@ impl Accumulator {
                         builder.producer = Producer { id, epoch, base_sequence: queue.next_sequence };
                     }
                     let records = builder.len();
-                    SealedBatch { partition, bytes: builder.build(), records, sent: now }
+                    SealedBatch {
+                        partition,
+                        bytes: builder.build(),
+                        records,
+                        sent: now,
+                        in_doubt: false,
+                        producer: self.producer,
+                    }
                 }
             };
             queue.under_way = true;
@@ -149,13 +160,36 @@ impl Accumulator {
 
     /// The batch is in the log.
     pub fn accepted(&mut self, batch: &SealedBatch) {
+        let is_of_this_producer = batch.producer == self.producer;
         let queue = self.answered(batch.partition);
-        queue.next_sequence = increment_sequence(queue.next_sequence, batch.records as i32);
+        if is_of_this_producer {
+            queue.next_sequence = increment_sequence(queue.next_sequence, batch.records as i32);
+        }
     }
 
-    /// The batch is not in the log and will not be tried again.
+    /// The batch will not be tried again.
     pub fn refused(&mut self, batch: &SealedBatch) {
         self.answered(batch.partition);
+    }
+
+    /// Goes on as another producer, whose sequences begin anew. What was taken before stays what it is.
+    pub fn renew(&mut self, producer: Option<(ProducerId, ProducerEpoch)>) {
+        self.producer = producer;
+        self.queues.values_mut().for_each(|queue| queue.next_sequence = 0);
+    }
+
+    /// Gives up all that was never sent: how many records of each partition.
+    pub fn give_up(&mut self) -> Vec<(i32, usize)> {
+        let mut given_up = Vec::new();
+        for (&partition, queue) in &mut self.queues {
+            let filling = queue.filling.take().map(|(builder, _)| builder);
+            let records: usize = queue.full.drain(..).chain(filling).map(|builder| builder.len()).sum();
+            if records > 0 {
+                given_up.push((partition, records));
+            }
+        }
+        self.bytes = 0;
+        given_up
     }
 
     /// The batch is to be sent again, before those behind it.
@@ -285,6 +319,29 @@ mod tests {
         accumulator.refused(&first[0]);
         let second = take(&mut accumulator, at(9));
         assert_eq!((values(&second[0]), sequence(&second[0])), (vec!["b".to_owned()], 0));
+    }
+
+    #[test]
+    fn another_producer_begins_anew_whatever_becomes_of_what_the_first_has_sent() {
+        let mut accumulator = accumulator(1);
+        for value in ["a", "b", "c"] {
+            accumulator.push(0, &record(value), at(0));
+            accumulator.push(1, &record(value), at(0));
+        }
+        let first = take(&mut accumulator, at(9));
+        accumulator.refused(&first[0]);
+        accumulator.renew(Some((8, 0)));
+        accumulator.accepted(&first[1]);
+        let second = take(&mut accumulator, at(9));
+        let producer = |batch: &SealedBatch| BatchHeader::parse(&batch.bytes).unwrap().producer_id;
+        assert_eq!(second.iter().map(|batch| (producer(batch), sequence(batch))).collect::<Vec<_>>(), [(8, 0), (8, 0)]);
+        second.iter().for_each(|batch| accumulator.accepted(batch));
+        let third = take(&mut accumulator, at(9));
+        assert_eq!(third.iter().map(sequence).collect::<Vec<_>>(), [1, 1]);
+        accumulator.push(2, &record("d"), at(9));
+        assert_eq!(accumulator.give_up(), [(2, 1)]);
+        third.iter().for_each(|batch| accumulator.refused(batch));
+        assert!(accumulator.is_empty() && accumulator.bytes() == 0);
     }
 
     #[test]

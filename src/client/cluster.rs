@@ -3,7 +3,7 @@
 //! Invariants: at most one connection to an address is kept, and a broken one is replaced when it is next asked for. Nothing here holds a
 //! lock across an await.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ struct State {
     /// Where brokers listen, as the newest metadata has it.
     brokers: HashMap<BrokerId, Address>,
     controller: Option<BrokerId>,
+    /// Addresses at which a broker has answered.
+    reached: HashSet<Address>,
 }
 
 /// Which topics metadata is asked for.
@@ -194,9 +196,17 @@ impl Client {
         if let Some(connection) = open {
             return Ok(connection);
         }
-        let connection = Arc::new(Connection::open(address, &self.options).await?);
+        let opened = Connection::open(address, &self.options).await;
+        let mut state = self.state.lock();
+        let connection = Arc::new(opened.map_err(|error| match error {
+            ClientError::Connect { .. } | ClientError::ConnectTimeout { .. } if state.reached.contains(address) => {
+                ClientError::Lost(Box::new(error))
+            }
+            other => other,
+        })?);
+        state.reached.insert(address.clone());
         // Two may have connected at the same time: the later one is kept, the other lives as long as its user.
-        self.state.lock().connections.insert(address.clone(), connection.clone());
+        state.connections.insert(address.clone(), connection.clone());
         Ok(connection)
     }
 }

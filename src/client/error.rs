@@ -19,6 +19,9 @@ pub enum ClientError {
     Connect { address: Address, source: Arc<io::Error> },
     #[error("cannot connect to {address}: no answer within {} s", waited.as_secs_f64())]
     ConnectTimeout { address: Address, waited: Duration },
+    /// A broker that was reached before cannot be reached now: it may be starting again.
+    #[error("{0}")]
+    Lost(Box<ClientError>),
     /// Every bootstrap server was tried.
     #[error("no broker can be reached: {}", list(.0))]
     NoBroker(Vec<ClientError>),
@@ -72,7 +75,8 @@ impl ClientError {
         match self {
             // In Kafka's table it may pass, in the crate's it may not: the transaction before is still being ended.
             Self::Refused { code, .. } => code.is_retriable() || *code == ErrorCode::ConcurrentTransactions,
-            Self::Closed { .. } | Self::Io { .. } => true,
+            Self::Closed { .. } | Self::Io { .. } | Self::Lost(_) => true,
+            Self::NoBroker(tried) => tried.iter().any(Self::is_retriable),
             _ => false,
         }
     }

@@ -104,7 +104,8 @@ impl Producer {
     /// Looks the topic up, and asks for a producer id if the options want one.
     pub async fn open(client: Arc<Client>, topic: &str, options: ProducerOptions) -> Result<(Producer, Deliveries), ClientError> {
         let topic = client.topic(topic, options.auto_create).await?;
-        let id = if options.idempotent && options.acks == Acks::All { init_producer_id(&client).await? } else { None };
+        let idempotent = options.idempotent && options.acks == Acks::All;
+        let id = if idempotent { init_producer_id(&client).await? } else { None };
         let limits = BatchLimits { bytes: options.batch_bytes, linger: options.linger, compression: options.compression };
         let (records, received) = mpsc::channel(QUEUE);
         let (delivered, deliveries) = mpsc::unbounded_channel();
@@ -123,6 +124,8 @@ impl Producer {
             requests: JoinSet::new(),
             refresh: None,
             failures: 0,
+            idempotent,
+            needs_id: false,
             delivered,
         };
         let mut tasks = JoinSet::new();
@@ -239,6 +242,9 @@ struct Task {
     /// When leaders are to be looked up again; nothing is sent before.
     refresh: Option<Mono>,
     failures: u32,
+    idempotent: bool,
+    /// A batch was given up that may be in the log: its sequence numbers must not go to others.
+    needs_id: bool,
     delivered: mpsc::UnboundedSender<Delivery>,
 }
 
@@ -299,6 +305,18 @@ impl Task {
             }
             None => {}
         }
+        if self.needs_id {
+            match init_producer_id(&self.client).await {
+                Ok(id) => self.accumulator.renew(id),
+                Err(error) => {
+                    for (partition, records) in self.accumulator.give_up() {
+                        self.tell(partition, records, Err(error.clone()));
+                    }
+                    return;
+                }
+            }
+            self.needs_id = false;
+        }
         for &broker in &self.leaders.brokers {
             if self.busy.contains(&broker) {
                 continue;
@@ -319,7 +337,7 @@ impl Task {
     fn on_answer(&mut self, answered: Answered) {
         self.busy.remove(&answered.broker);
         let mut passing = false;
-        for batch in answered.batches {
+        for mut batch in answered.batches {
             let result = match &answered.answer {
                 Ok(rows) => rows.get(&batch.partition).cloned().unwrap_or_else(|| {
                     let missing = format!("partition {}", batch.partition);
@@ -337,16 +355,18 @@ impl Task {
             match result {
                 Ok(delivered) => {
                     self.accumulator.accepted(&batch);
-                    self.tell(&batch, Ok(delivered));
+                    self.tell(batch.partition, batch.records, Ok(delivered));
                 }
                 Err(error) if error.code() == Some(ErrorCode::MessageTooLarge) && self.accumulator.split(&batch) => {}
                 Err(error) if self.is_worth_another(&error, &batch) => {
                     passing = true;
+                    batch.in_doubt |= !says_that_nothing_was_written(&error);
                     self.accumulator.again(batch);
                 }
                 Err(error) => {
+                    self.needs_id |= self.idempotent && (batch.in_doubt || !says_that_nothing_was_written(&error));
                     self.accumulator.refused(&batch);
-                    self.tell(&batch, Err(error));
+                    self.tell(batch.partition, batch.records, Err(error));
                 }
             }
         }
@@ -361,9 +381,51 @@ impl Task {
         passes && self.clock.mono().since(batch.sent) < self.client.options().operation_timeout
     }
 
-    fn tell(&self, batch: &SealedBatch, result: Result<Delivered, ClientError>) {
+    fn tell(&self, partition: i32, records: usize, result: Result<Delivered, ClientError>) {
         // Nobody may be listening any more; the records are where they are all the same.
-        let _ = self.delivered.send(Delivery { partition: batch.partition, records: batch.records, result });
+        let _ = self.delivered.send(Delivery { partition, records, result });
+    }
+}
+
+/// Whether an error leaves no doubt that the batch is not in the log: it was refused for what it is, or by somebody who does not lead. What
+/// comes of a batch that was written, such as NOT_ENOUGH_REPLICAS_AFTER_APPEND, and of an attempt without an answer, nobody knows.
+fn says_that_nothing_was_written(error: &ClientError) -> bool {
+    use ErrorCode::*;
+    let before_writing = |code| {
+        matches!(
+            code,
+            UnknownTopicOrPartition
+                | UnknownTopicId
+                | LeaderNotAvailable
+                | NotLeaderOrFollower
+                | MessageTooLarge
+                | RecordListTooLarge
+                | CorruptMessage
+                | InvalidRecord
+                | InvalidTimestamp
+                | InvalidTopicException
+                | InvalidRequiredAcks
+                | NotEnoughReplicas
+                | TopicAuthorizationFailed
+                | ClusterAuthorizationFailed
+                | UnsupportedCompressionType
+                | UnsupportedForMessageFormat
+                | UnsupportedVersion
+                | PolicyViolation
+                | ThrottlingQuotaExceeded
+        )
+    };
+    match error {
+        ClientError::Refused { code, .. } => before_writing(*code),
+        ClientError::Connect { .. }
+        | ClientError::ConnectTimeout { .. }
+        | ClientError::Lost(_)
+        | ClientError::NoBroker(_)
+        | ClientError::Advertised { .. }
+        | ClientError::UnknownBroker(_)
+        | ClientError::Version { .. }
+        | ClientError::Inexpressible { .. } => true,
+        _ => false,
     }
 }
 
@@ -410,4 +472,34 @@ async fn produce(
         }
     };
     Ok(rows.map(|row| (row.index, result(&row))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::client::address::Address;
+
+    #[test]
+    fn only_an_answer_tells_that_a_batch_is_not_in_the_log() {
+        let address = || Address::new("localhost", 9092);
+        let refused = |code| ClientError::refused("t-0", code);
+        let unreachable =
+            ClientError::Connect { address: address(), source: Arc::new(std::io::ErrorKind::ConnectionRefused.into()) };
+        for (error, nothing_was_written) in [
+            (refused(ErrorCode::MessageTooLarge), true),
+            (refused(ErrorCode::NotLeaderOrFollower), true),
+            (refused(ErrorCode::NotEnoughReplicas), true),
+            (refused(ErrorCode::NotEnoughReplicasAfterAppend), false),
+            (refused(ErrorCode::RequestTimedOut), false),
+            (refused(ErrorCode::KafkaStorageError), false),
+            (refused(ErrorCode::UnknownServerError), false),
+            (unreachable.clone(), true),
+            (ClientError::Lost(Box::new(unreachable)), true),
+            (ClientError::Closed { address: address(), api: None }, false),
+        ] {
+            assert_eq!(says_that_nothing_was_written(&error), nothing_was_written, "{error}");
+        }
+    }
 }

@@ -11,6 +11,8 @@ pub struct Listener {
     pub name: String,
     /// `None` is every interface.
     pub host: Option<String>,
+    /// Of every interface the IPv4 addresses alone: `0.0.0.0`.
+    pub ipv4_only: bool,
     /// 0 asks the system for a free port.
     pub port: u16,
 }
@@ -33,7 +35,8 @@ pub enum AdvertisedHost {
 
 /// The value of `advertised.listeners` that leaves the host of every listener to klamm.
 const AUTO: &str = "auto";
-const WILDCARDS: &[&str] = &["0.0.0.0", "::"];
+const ALL_IPV4: &str = "0.0.0.0";
+const WILDCARDS: &[&str] = &[ALL_IPV4, "::"];
 /// Security protocols as Kafka names them.
 pub const PROTOCOLS: &[&str] = &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 
@@ -46,8 +49,9 @@ impl Listener {
             return Err(bad());
         }
         let (host, port) = split_host_and_port(address).ok_or_else(bad)?;
+        let ipv4_only = host == ALL_IPV4;
         let host = Some(host.to_owned()).filter(|host| !host.is_empty() && !WILDCARDS.contains(&host.as_str()));
-        Ok(Listener { name: name.to_ascii_uppercase(), host, port })
+        Ok(Listener { name: name.to_ascii_uppercase(), host, ipv4_only, port })
     }
 }
 
@@ -176,14 +180,14 @@ mod tests {
     use super::*;
 
     fn listener(name: &str, host: Option<&str>, port: u16) -> Listener {
-        Listener { name: name.into(), host: host.map(str::to_owned), port }
+        Listener { name: name.into(), host: host.map(str::to_owned), ipv4_only: false, port }
     }
 
     #[test]
     fn listeners_are_read_as_kafka_reads_them() {
         for (text, expected) in [
             ("PLAINTEXT://:9092", listener("PLAINTEXT", None, 9092)),
-            ("plaintext://0.0.0.0:9092", listener("PLAINTEXT", None, 9092)),
+            ("plaintext://0.0.0.0:9092", Listener { ipv4_only: true, ..listener("PLAINTEXT", None, 9092) }),
             ("EXTERNAL://broker-1.example.org:0", listener("EXTERNAL", Some("broker-1.example.org"), 0)),
             ("V6://[::1]:9092", listener("V6", Some("::1"), 9092)),
             ("V6://[::]:9092", listener("V6", None, 9092)),

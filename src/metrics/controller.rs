@@ -8,7 +8,7 @@ metrics! {
     /// that sums over all nodes are right.
     area "Controller and cluster";
 
-    /// State of the broker, in Kafka's numbers: 1 starting, 2 recovering or fenced, 3 running, 6 stopping.
+    /// State of the broker, in Kafka's numbers: 1 starting, 2 recovering or fenced, 3 running, 7 stopping.
     pub BROKER_STATE = gauge "kafka_server_kafkaserver_brokerstate" [];
 
     /// 1 on the active controller, else 0.

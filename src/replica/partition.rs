@@ -104,9 +104,11 @@ pub struct PartitionRead {
 }
 
 impl PartitionRead {
-    /// Takes the records of a plan whose bytes are in memory.
+    /// Takes the records of a plan whose bytes are in memory. Of a first batch that does not fit nothing is given: a client takes a part of one
+    /// for a log that it will never get on with (KIP-74, `ReplicaManager.readFromLog`).
     pub(super) fn take(&mut self, mut plan: ReadPlan, isolation: Isolation) -> Result<(), ReadError> {
-        self.records = plan.finish()?.records;
+        let fetched = plan.finish()?;
+        self.records = if fetched.first_entry_incomplete { Bytes::new() } else { fetched.records };
         self.len = self.records.len();
         if isolation == Isolation::ReadCommitted {
             self.aborted = plan.aborted_transactions()?;

@@ -7,6 +7,7 @@ mod checkpoints;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -182,7 +183,10 @@ impl LogHome {
 
 /// Files and directories that are renamed already and go when their time has come (`file.delete.delay.ms`).
 #[derive(Default)]
-pub(super) struct Deletions(Mutex<Vec<Deletion>>);
+pub(super) struct Deletions {
+    queue: Mutex<Vec<Deletion>>,
+    numbers: AtomicU64,
+}
 
 struct Deletion {
     due: TimestampMs,
@@ -191,23 +195,28 @@ struct Deletion {
 }
 
 impl Deletions {
+    /// A number that no other file has that is going.
+    pub fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub fn schedule_file(&self, path: PathBuf, due: TimestampMs) {
-        self.0.lock().push(Deletion { due, path, is_dir: false });
+        self.queue.lock().push(Deletion { due, path, is_dir: false });
     }
 
     pub fn schedule_dir(&self, path: PathBuf, due: TimestampMs) {
-        self.0.lock().push(Deletion { due, path, is_dir: true });
+        self.queue.lock().push(Deletion { due, path, is_dir: true });
     }
 
     /// Removes what is due; what is gone already (with its directory) is fine, and what cannot be opened for want of descriptors is tried
     /// again. How many were removed.
     pub fn run(&self, disk: &dyn Disk, now: TimestampMs) -> Result<usize, FileError> {
-        let due: Vec<Deletion> = self.0.lock().extract_if(.., |deletion| deletion.due <= now).collect();
+        let due: Vec<Deletion> = self.queue.lock().extract_if(.., |deletion| deletion.due <= now).collect();
         let mut removed = 0;
         for deletion in due {
             let path = &deletion.path;
             match if deletion.is_dir { disk.remove_dir_all(path) } else { disk.remove_file(path) } {
-                Err(error) if is_shortage(&error) => self.0.lock().push(deletion),
+                Err(error) if is_shortage(&error) => self.queue.lock().push(deletion),
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FileError::io("remove", path)(error)),
                 Ok(()) | Err(_) => removed += 1,
             }

@@ -42,6 +42,17 @@ struct SlotState {
     file: Option<Arc<dyn DiskFile>>,
     writable: bool,
     map: Option<(Arc<dyn DiskMap>, u64)>,
+    /// Maps that were let go of while somebody held a slice of them.
+    outlived: Vec<Weak<()>>,
+}
+
+impl SlotState {
+    /// Lets go of the map. Whether somebody still holds it, or one that was let go of before.
+    fn let_go(&mut self) -> bool {
+        self.outlived.extend(self.map.take().map(|(map, _)| map.watch()));
+        self.outlived.retain(|watch| watch.strong_count() > 0);
+        !self.outlived.is_empty()
+    }
 }
 
 impl FileCache {
@@ -50,8 +61,8 @@ impl FileCache {
         Arc::new(Self { disk, capacity: capacity.max(1), ring: Mutex::default() })
     }
 
-    /// How many files this process may keep open for its logs: raises the limit on descriptors to its hard limit, and leaves two fifths of
-    /// it, and half of the maps, to others.
+    /// How many files this process may keep open for its logs: raises the limit on descriptors to its hard limit, and leaves three fifths of
+    /// it, for connections above all, and half of the maps, to others.
     pub fn capacity_of_process() -> usize {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
@@ -60,7 +71,7 @@ impl FileCache {
             Ok(()) => limit.maximum,
             Err(_) => limit.current,
         };
-        let descriptors = descriptors.map_or(usize::MAX, |n| n as usize) / 5 * 3;
+        let descriptors = descriptors.map_or(usize::MAX, |n| n as usize) / 5 * 2;
         let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         let maps = maps.and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(65_530) / 2;
         descriptors.min(maps).clamp(64, 1 << 20)
@@ -165,30 +176,20 @@ impl Slot {
         (*mapped >= needed).then(|| (state.file.clone().expect("a map keeps its file"), map.clone()))
     }
 
-    /// Forgets file and map. False if somebody still holds the map or a slice of it.
-    pub(super) fn close(&self) -> bool {
-        let mut state = self.state.lock();
-        state.file = None;
-        match state.map.take() {
-            None => true,
-            Some((map, _)) => {
-                let watch = map.watch();
-                drop(map);
-                watch.strong_count() == 0
-            }
-        }
+    /// Forgets file and map, before the name stands for another file or none.
+    pub(super) fn close(&self) {
+        *self.state.lock() = SlotState::default();
     }
 
     /// Cuts the file at `path` to `len` bytes: in place if nobody holds its map, otherwise a copy of what remains takes its place, durably, and
     /// the holders keep the old file. No new map is made meanwhile.
     pub(super) fn cut(self: &Arc<Self>, cache: &FileCache, path: &Path, len: u64) -> io::Result<()> {
         let mut state = self.state.lock();
-        let watch = state.map.take().map(|(map, _)| map.watch());
-        if watch.is_none_or(|watch| watch.strong_count() == 0) {
+        if !state.let_go() {
             let file = self.opened(&mut state, cache, OpenMode::ReadWrite, || path.to_owned())?;
             return file.set_len(len);
         }
-        state.file = None;
+        *state = SlotState::default();
         replace_by_prefix(&**cache.disk(), path, len)
     }
 
@@ -199,7 +200,7 @@ impl Slot {
             || state.map.as_ref().is_some_and(|(map, _)| Arc::strong_count(map) > 1);
         if !held {
             state.file = None;
-            state.map = None;
+            state.let_go();
         }
         !held
     }
@@ -293,14 +294,19 @@ mod tests {
     }
 
     #[test]
-    fn closing_tells_whether_a_reader_is_left() {
+    fn a_cut_leaves_a_reader_the_old_file_even_if_its_map_was_let_go_of() {
         let disk = SimulatedDisk::default();
         let cache = FileCache::new(Arc::new(disk.clone()), 2);
-        let slot = slots(&disk, 1).remove(0);
-        let slice = slot.map(&cache, 8, 64, || path(0)).unwrap().slice(0, 8);
-        assert!(!slot.close());
-        slot.map(&cache, 8, 64, || path(0)).unwrap();
-        assert!(slot.close(), "the slice is one of the first map");
-        drop(slice);
+        let slots = slots(&disk, 10);
+        let slice = slots[0].map(&cache, 8, 64, || path(0)).unwrap().slice(0, 8);
+        for (i, slot) in slots.iter().enumerate().skip(1) {
+            slot.file(&cache, OpenMode::Read, || path(i)).unwrap();
+        }
+        assert!(!is_open(&slots[0]));
+        slots[0].cut(&cache, &path(0), 5).unwrap();
+        assert_eq!((&slice[..], disk.read(&path(0)).unwrap().len()), (&[0; 8][..], 5));
+        let before = disk.changes();
+        slots[0].cut(&cache, &path(0), 3).unwrap();
+        assert_eq!(disk.changes(), before + 1, "the new file has no readers");
     }
 }

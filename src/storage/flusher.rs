@@ -214,7 +214,7 @@ fn sync_files(log: &LogShared, dirty: &[Arc<Segment>]) -> Result<(), FileError> 
 
 /// Tries again while no file can be opened for want of descriptors: nothing was synced then, so nothing is lost, and others give theirs
 /// back. Not for ever: whoever waits for the flusher should hear of it.
-fn patiently<T>(attempt: impl Fn() -> Result<T, FileError>) -> Result<T, FileError> {
+pub(super) fn patiently<T>(attempt: impl Fn() -> Result<T, FileError>) -> Result<T, FileError> {
     for _ in 0..OUT_OF_DESCRIPTORS_TRIES {
         match attempt() {
             Err(FileError::Io { source, .. }) if is_out_of_descriptors(&source) => std::thread::sleep(OUT_OF_DESCRIPTORS_PAUSE),

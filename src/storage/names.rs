@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! topic-partition/  00000000000000000042.{log,index,timeindex,txnindex,snapshot}  leader-epoch-checkpoint  partition.metadata
-//! suffixes          .deleted (going), .cleaned (being written by the cleaner), .swap (about to take its place)
+//! suffixes          .N.deleted (going), .cleaned (being written by the cleaner), .swap (about to take its place)
 //! directories       topic-partition.<32 hex digits>-delete, -stray, -future
 //! ```
 
@@ -77,6 +77,12 @@ impl SegmentFile {
         format!("{:020}.{}{}", self.base_offset, self.kind.extension(), self.state.suffix())
     }
 
+    /// Name of a file that is going. `number` sets it apart: a segment that is cleaned twice within `file.delete.delay.ms` leaves two of its name, and
+    /// each may have readers. Kafka, which has no number, goes by the suffix alone.
+    pub fn removed_name(&self, number: u64) -> String {
+        format!("{:020}.{}.{number}{}", self.base_offset, self.kind.extension(), FileState::Deleted.suffix())
+    }
+
     /// `None` for what is not a segment's file.
     pub fn parse(name: &str) -> Option<Self> {
         let (name, state) = [FileState::Deleted, FileState::Cleaned, FileState::Swap]
@@ -84,6 +90,11 @@ impl SegmentFile {
             .find_map(|state| Some((name.strip_suffix(state.suffix())?, state)))
             .unwrap_or((name, FileState::Live));
         let (digits, extension) = name.split_once('.')?;
+        let numbered = extension.split_once('.').filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+        let extension = match numbered {
+            Some((extension, _)) if state == FileState::Deleted => extension,
+            _ => extension,
+        };
         let kind = FileKind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
         let is_number = digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
         let base_offset = is_number.then(|| digits.parse().ok()).flatten()?;
@@ -160,8 +171,10 @@ mod tests {
         }
         let file = SegmentFile { base_offset: i64::MAX, kind: FileKind::TimeIndex, state: FileState::Deleted };
         assert_eq!(file.name(), "09223372036854775807.timeindex.deleted");
+        assert_eq!(file.removed_name(12), "09223372036854775807.timeindex.12.deleted");
+        assert_eq!(SegmentFile::parse(&file.removed_name(12)), Some(file));
         for foreign in
-            ["42.log", "leader-epoch-checkpoint", "00000000000000000000.logs", "0000000000000000000a.log", "x.log.swap"]
+            ["42.log", "leader-epoch-checkpoint", "00000000000000000000.logs", "00000000000000000000.log.7", "x.log.swap"]
         {
             assert_eq!(SegmentFile::parse(foreign), None, "{foreign}");
         }

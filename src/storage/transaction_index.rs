@@ -113,14 +113,6 @@ impl TransactionIndex {
         Ok(())
     }
 
-    /// Makes what was appended durable.
-    pub fn flush(&self, disk: &dyn Disk) -> Result<(), FileError> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        self.open(disk, OpenMode::ReadWrite)?.sync_data().map_err(FileError::io("sync", &self.path))
-    }
-
     /// Adds to `found` the aborted transactions that overlap `from..to`. True if later segments cannot hold any more of them.
     pub fn collect_aborted(
         &self,

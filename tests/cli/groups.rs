@@ -102,3 +102,10 @@ fn a_group_is_forgotten() {
     assert_eq!(at.ok("group delete billing"), "Deleted group billing.\n");
     at.fails(1, "group delete billing", &["does not exist"]);
 }
+
+#[test]
+fn what_would_do_nothing_is_told() {
+    let (_node, at) = with_a_group();
+    at.fails(1, "group delete-offsets billing --topic ordres", &["has no offsets in topic \"ordres\"", "it has in \"orders\""]);
+    at.fails(1, "group reset-offsets biling --all-topics --to-earliest", &["group biling has committed no offsets"]);
+}

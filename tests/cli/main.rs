@@ -7,7 +7,11 @@ mod configs;
 mod dumps;
 mod first_mistakes;
 mod groups;
+#[allow(unused)]
+#[path = "../support/process.rs"]
+mod process;
 mod records;
+mod restarts;
 #[allow(unused)]
 #[path = "../support/mod.rs"]
 mod support;

@@ -103,3 +103,30 @@ fn a_topic_that_is_not_there_is_not_made_by_accident() {
     at.ok_with("x\n", "produce payments --allow-auto-topic-creation");
     assert_eq!(at.ok("consume payments --from-beginning -e"), "x\n");
 }
+
+#[test]
+fn reading_to_the_end_ends_where_what_was_left_is_deleted() {
+    let node = TestNode::start(&["group.initial.rebalance.delay.ms=0"]);
+    let at = Terminal::at(&node);
+    at.ok("topic create orders");
+    at.ok_with("1\n2\n3\n4\n5\n", "produce orders");
+    at.ok("consume orders --group g --from-beginning --max-messages 2");
+    at.ok("topic delete-records orders --all");
+    // The bound on silence ends a command that would wait for ever.
+    let ran = at.run("consume orders --group g --exit-at-end --timeout-ms 20000");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("were deleted; going on at 5"), "{}", ran.stderr);
+    assert_eq!(at.json("group describe g")[0]["offsets"][0]["current_offset"], 5, "the next one is not warned again");
+}
+
+#[test]
+fn the_last_records_are_so_many_in_all_and_the_latest() {
+    let node = TestNode::start(&[]);
+    let at = Terminal::at(&node);
+    at.ok("topic create orders --partitions 3");
+    for n in 0..6 {
+        at.ok_with(&format!("{n}\n"), &format!("produce orders --partition {} --timestamp {}", n % 3, 1_700_000_000_000_i64 + n));
+    }
+    assert_eq!(at.ok("consume orders --last 2"), "4\n5\n");
+    assert_eq!(at.ok("consume orders --last 100"), "0\n1\n2\n3\n4\n5\n");
+}

@@ -13,5 +13,6 @@ mod cluster;
 mod configs;
 mod documentation;
 mod every_version;
+mod fetch;
 mod told;
 mod topics;

@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes, TryGetError};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::VersionRange;
 use kafka_protocol::protocol::buf::ByteBuf;
+use klamm::protocol::supplement::WriteTxnMarkersRequest;
 use klamm::protocol::{ApiMessage, ApiRequest, shape};
 
 pub use random::Random;

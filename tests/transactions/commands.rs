@@ -45,6 +45,22 @@ fn an_open_transaction_is_listed_described_and_fenced() {
 }
 
 #[test]
+fn the_last_records_are_found_behind_the_ends_of_transactions() {
+    let node = TestNode::start(&[]);
+    let at = Terminal::at(&node);
+    let mut client = node.connect();
+    client.make_topic("t");
+    let mut txn = Txn::init(&mut client, "id", Speaks::V2);
+    for (value, commits) in [("a", true), ("b", true), ("c", false), ("d", false)] {
+        txn.send(&mut client, "t", 0, value).unwrap();
+        txn.end(&mut client, commits);
+        read_settled(&mut client, "t", 0);
+    }
+    assert_eq!(at.ok("consume t --last 1"), "d\n");
+    assert_eq!(at.ok("consume t --last 2 --isolation-level read-committed"), "a\nb\n");
+}
+
+#[test]
 fn a_transaction_that_hangs_is_found_and_aborted() {
     let node = TestNode::start(&["transaction.partition.verification.enable=false"]);
     let at = Terminal::at(&node);
@@ -59,7 +75,11 @@ fn a_transaction_that_hangs_is_found_and_aborted() {
     let found = at.json("transaction find-hanging --max-transaction-timeout 0s");
     assert_eq!((found.as_array().map(Vec::len), &found[0]["producer_id"]), (Some(1), &json!(txn.producer_id)), "{found}");
     assert_eq!(found, at.json("transaction find-hanging t:0 --max-transaction-timeout 0s"));
-    at.fails(1, "transaction abort t:0 --start-offset 1", &["no open transaction begins at offset 1 of t-0", "transaction producers t:0"]);
+    at.fails(
+        1,
+        "transaction abort t:0 --start-offset 1",
+        &["no open transaction begins at offset 1 of t-0", "transaction producers t:0"],
+    );
     at.fails(2, "transaction abort t --start-offset 0", &["one partition is to be named"]);
     at.ok("transaction abort t:0 --start-offset 0 --dry-run");
     assert_eq!(read_committed(&mut client, "t", 0).last_stable_offset, 0, "a dry run aborts nothing");

@@ -6,11 +6,11 @@
 use std::iter::repeat;
 
 use futures_util::future::join_all;
+use kafka_protocol::messages::WriteTxnMarkersResponse;
 use kafka_protocol::messages::write_txn_markers_request::WritableTxnMarker;
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
 };
-use kafka_protocol::messages::WriteTxnMarkersResponse;
 
 use crate::api::distinct::distinct;
 use crate::api::reply::{Pending, Reply};
@@ -23,7 +23,8 @@ use crate::protocol::supplement::WriteTxnMarkersRequest;
 pub fn handle(cx: &Context, request: WriteTxnMarkersRequest) -> Reply<WriteTxnMarkersResponse> {
     let WriteTxnMarkersRequest { request, transaction_versions } = request;
     let versions = transaction_versions.into_iter().chain(repeat(0));
-    let answers: Vec<_> = request.markers.into_iter().zip(versions).map(|(marker, version)| write(cx.broker(), marker, version)).collect();
+    let answers: Vec<_> =
+        request.markers.into_iter().zip(versions).map(|(marker, version)| write(cx.broker(), marker, version)).collect();
     Reply::later(async move { WriteTxnMarkersResponse::default().with_markers(join_all(answers).await) })
 }
 

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use self::format::{Field, RecordFormat};
 use self::membership::Membership;
 use self::printer::{Form, Printer};
-use self::reading::Reading;
+use self::reading::{Latest, Reading};
 use self::start::{Start, positions};
 use super::bounds::{bounds, offsets_at};
 use super::connect::{Connect, existing_topic};
@@ -170,7 +170,7 @@ impl ConsumeArgs {
             stop_at: None,
             exit_at_end: self.end.exit_at_end,
             idle: self.end.timeout_ms.map(Duration::from_millis),
-            keep: self.begin.last.map(|count| count as usize),
+            latest: None,
             group,
         };
         if reading.group.is_none() {
@@ -192,6 +192,11 @@ impl ConsumeArgs {
                 None if self.end.exit_at_end || self.begin.last.is_some() => Some(latest.collect::<BTreeMap<_, Offset>>()),
                 None => None,
             };
+            reading.latest = self.begin.last.map(|count| Latest {
+                count: count as usize,
+                back: i64::from(count.max(1)),
+                bounds: bounds.clone(),
+            });
             reading.assign(positions);
             if self.waits_at_the_end() && io::stdout().is_terminal() {
                 note("Waiting for new records; --from-beginning shows those that are there. Ctrl-C ends.");

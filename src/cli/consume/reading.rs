@@ -32,8 +32,29 @@ pub struct Reading {
     pub exit_at_end: bool,
     /// How long to wait for a record.
     pub idle: Option<Duration>,
-    /// Keep so many of the latest records and write them at the end.
-    pub keep: Option<usize>,
+    /// The latest records, to be written at the end.
+    pub latest: Option<Latest>,
+}
+
+/// So many of the latest records. Where offsets are missing, as after compaction and at the ends of transactions, they lie further back than
+/// their number says.
+pub struct Latest {
+    pub count: usize,
+    /// How far in front of its end each partition is read.
+    pub back: i64,
+    pub bounds: BTreeMap<TopicPartition, Bounds>,
+}
+
+impl Latest {
+    /// Where to begin anew, further back, if `found` are too few and there may be more.
+    fn further_back(&mut self, found: usize) -> Option<BTreeMap<TopicPartition, Offset>> {
+        let begins = |bounds: &Bounds, back: i64| bounds.latest.saturating_sub(back).max(bounds.earliest);
+        if found >= self.count || self.bounds.values().all(|bounds| begins(bounds, self.back) == bounds.earliest) {
+            return None;
+        }
+        self.back = self.back.saturating_mul(8);
+        Some(self.bounds.iter().map(|(partition, bounds)| (partition.clone(), begins(bounds, self.back))).collect())
+    }
 }
 
 impl Reading {
@@ -60,7 +81,13 @@ impl Reading {
         let mut kept: Vec<(TopicPartition, Record)> = Vec::new();
         let mut commit = interval(COMMIT_INTERVAL);
         let mut last = Instant::now();
-        while !self.is_complete() {
+        loop {
+            if self.is_complete() {
+                let Some(positions) = self.latest.as_mut().and_then(|latest| latest.further_back(kept.len())) else { break };
+                kept.clear();
+                self.assign(positions);
+                continue;
+            }
             let idle_left = self.idle.map(|idle| idle.saturating_sub(last.elapsed()));
             tokio::select! {
                 polled = self.consumer.poll() => match polled? {
@@ -96,7 +123,7 @@ impl Reading {
             if record.offset >= stop {
                 break;
             }
-            if self.keep.is_some() {
+            if self.latest.is_some() {
                 kept.push((partition.clone(), record));
             } else if !self.printer.write(&partition.topic, partition.partition, &record)? {
                 done = record.offset;
@@ -116,7 +143,7 @@ impl Reading {
     /// Writes the latest of what was kept, by the clock: that is the order in which a person who asks for the last records means them.
     fn write_kept(&mut self, mut kept: Vec<(TopicPartition, Record)>) -> Result {
         kept.sort_by(|(p, a), (q, b)| (a.timestamp, p, a.offset).cmp(&(b.timestamp, q, b.offset)));
-        let first = kept.len().saturating_sub(self.keep.unwrap_or(0));
+        let first = kept.len().saturating_sub(self.latest.as_ref().map_or(0, |latest| latest.count));
         for (partition, record) in &kept[first..] {
             self.printer.write(&partition.topic, partition.partition, record)?;
         }
@@ -129,7 +156,14 @@ impl Reading {
         let Some(Bounds { earliest, latest }) = found.get(partition).copied() else { return Ok(()) };
         let (next, why) = if offset < earliest { (earliest, "were deleted") } else { (latest, "are not there any more") };
         note(format!("warning: records of {partition} from offset {offset} on {why}; going on at {next}"));
-        self.consumer.seek(partition, next);
+        if let Some(group) = &mut self.group {
+            group.done(partition, next);
+        }
+        // What was to be read up to may be gone as well.
+        match self.stop_at.as_ref().and_then(|ends| ends.get(partition)) {
+            Some(stop) if next >= *stop => self.consumer.remove(partition),
+            _ => self.consumer.seek(partition, next),
+        }
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use crate::storage::names::{CLUSTER_METADATA_TOPIC, FileKind, SegmentFile};
 pub const METADATA_DIR: &str = "metadata";
 /// Topic of committed offsets.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
+/// Topic of transactional ids.
+const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -50,6 +52,8 @@ pub enum Records {
     Plain,
     /// Commits and groups of `__consumer_offsets`.
     Offsets,
+    /// Transactional ids of `__transaction_state`.
+    Transactions,
     /// Kafka's metadata, of which only the types are known.
     KafkaMetadata,
 }
@@ -88,6 +92,7 @@ pub fn of(path: &Path) -> Option<Kind> {
 fn records_in(dir: &str) -> Records {
     match dir.rsplit_once('-').map(|(topic, _)| topic) {
         Some(OFFSETS_TOPIC) => Records::Offsets,
+        Some(TRANSACTIONS_TOPIC) => Records::Transactions,
         Some(CLUSTER_METADATA_TOPIC) => Records::KafkaMetadata,
         _ => Records::Plain,
     }
@@ -103,6 +108,7 @@ mod tests {
         for (path, kind) in [
             ("d/orders-0/00000000000000000042.log", log(42, Records::Plain)),
             ("d/__consumer_offsets-49/00000000000000000000.log", log(0, Records::Offsets)),
+            ("d/__transaction_state-7/00000000000000000000.log", log(0, Records::Transactions)),
             ("d/__cluster_metadata-0/00000000000000000000.log", log(0, Records::KafkaMetadata)),
             ("d/__cluster_metadata-0/00000000000000000120-0000000001.checkpoint", log(0, Records::KafkaMetadata)),
             ("00000000000000000042.log", log(42, Records::Plain)),

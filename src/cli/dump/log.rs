@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::kind::Records;
 use super::offsets_records;
 use super::sink::Sink;
+use super::transaction_records;
 use crate::base::disk::{Disk, OpenMode, RealDisk};
 use crate::base::ids::Offset;
 use crate::cli::error::{CliError, Result};
@@ -81,6 +82,8 @@ enum Data {
     Text(String),
     OffsetsKey(offsets_records::Key),
     OffsetsValue(offsets_records::Value),
+    TransactionKey(transaction_records::Key),
+    TransactionValue(transaction_records::Value),
     Metadata {
         #[serde(rename = "type")]
         kind: String,
@@ -201,6 +204,10 @@ fn record_line(header: &BatchHeader, record: &RecordRef<'_>, depth: Depth) -> Re
         (true, Records::Offsets) => {
             let (key, payload) = offsets_records::decode(record.key.unwrap_or_default(), record.value);
             (Some(Data::OffsetsKey(key)), payload.map(Data::OffsetsValue))
+        }
+        (true, Records::Transactions) => {
+            let (key, payload) = transaction_records::decode(record.key.unwrap_or_default(), record.value);
+            (Some(Data::TransactionKey(key)), payload.map(Data::TransactionValue))
         }
         (true, Records::KafkaMetadata) => (None, record.value.map(Data::metadata)),
         (true, Records::Plain) => (record.key.map(Data::plain), record.value.map(Data::plain)),

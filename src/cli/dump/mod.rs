@@ -6,6 +6,7 @@ mod offsets_records;
 mod quorum;
 mod sink;
 mod small;
+mod transaction_records;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ Examples:
   klamm dump klamm-data/orders-0/00000000000000000000.log
   klamm dump klamm-data/orders-0/*.log --print-data-log
   klamm dump klamm-data/__consumer_offsets-3/*.log --print-data-log --output json
+  klamm dump klamm-data/__transaction_state-7/*.log --print-data-log
   klamm dump klamm-data/orders-0/00000000000000000000.index
   klamm dump klamm-data/metadata/*.log
   klamm dump --verify klamm-data
@@ -59,6 +61,8 @@ enum Decoder {
     Plain,
     /// Records of __consumer_offsets
     Offsets,
+    /// Records of __transaction_state
+    Transactions,
     /// Records of Kafka's metadata log, by their types
     ClusterMetadata,
 }
@@ -94,6 +98,7 @@ impl DumpArgs {
                     None => records,
                     Some(Decoder::Plain) => Records::Plain,
                     Some(Decoder::Offsets) => Records::Offsets,
+                    Some(Decoder::Transactions) => Records::Transactions,
                     Some(Decoder::ClusterMetadata) => Records::KafkaMetadata,
                 };
                 let depth = Depth { records: self.deep || self.print_data_log, data: self.print_data_log, meaning };

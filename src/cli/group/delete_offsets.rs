@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::explain;
 use crate::base::ErrorCode;
 use crate::base::ids::TopicPartition;
-use crate::cli::error::Result;
+use crate::cli::error::{CliError, Result};
+use crate::cli::nearest::nearest;
 use crate::cli::outcome::{Outcome, conclude};
 use crate::cli::output::Format;
 use crate::cli::partitions::TopicPartitions;
@@ -42,7 +43,18 @@ impl DeleteOffsets {
         for wanted in &self.topic {
             match &wanted.partitions {
                 Some(numbers) => partitions.extend(numbers.iter().map(|n| TopicPartition::new(wanted.topic.as_str(), *n))),
-                None => partitions.extend(committed.keys().filter(|partition| *partition.topic == wanted.topic).cloned()),
+                None => {
+                    let before = partitions.len();
+                    partitions.extend(committed.keys().filter(|partition| *partition.topic == wanted.topic).cloned());
+                    if partitions.len() == before {
+                        let message = format!("group {} has no offsets in topic {:?}", self.group, wanted.topic);
+                        let topics = committed.keys().map(|partition| &*partition.topic);
+                        return Err(match nearest(&wanted.topic, topics) {
+                            Some(nearest) => CliError::failed_with_tip(message, format!("it has in {nearest:?}")),
+                            None => CliError::failed_with_tip(message, "'klamm group describe' shows where it has some"),
+                        });
+                    }
+                }
             }
         }
         let answers = client.delete_offsets(&self.group, &partitions).await?;

@@ -182,9 +182,14 @@ impl ProduceArgs {
                     }
                     None => break,
                 },
-                () = &mut ctrl_c, if !interrupted => {
+                () = &mut ctrl_c => {
+                    // Who presses it again does not want to wait for what is under way.
+                    if interrupted {
+                        break;
+                    }
                     interrupted = true;
                     stop.cancel();
+                    ctrl_c.set(runtime::interrupted());
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The thread that reads the input and hands its records to the producer, so that a terminal or a pipe may keep it waiting.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ use crate::client::Producer;
 
 /// Bytes read from a file at once.
 const BUFFER: usize = 256 << 10;
+
+/// Most bytes that a line, or a file taken whole, may have: no broker takes a request of that size.
+const RECORD_MAX: u64 = 1 << 30;
 
 /// Where records come from and at what pace.
 pub struct Source {
@@ -50,11 +53,16 @@ impl Source {
         let clock = Clock::system();
         for number in 1u64.. {
             let mut line = Vec::new();
+            let mut bounded = input.by_ref().take(RECORD_MAX + 1);
             let read = match self.template.form {
-                InputForm::Whole => input.read_to_end(&mut line),
-                _ => input.read_until(b'\n', &mut line),
+                InputForm::Whole => bounded.read_to_end(&mut line),
+                _ => bounded.read_until(b'\n', &mut line),
             };
             let read = read.map_err(CliError::file("read", path))?;
+            let wrong = |why: String| CliError::failed(format!("{}, line {number}: {why}", path.display()));
+            if read as u64 > RECORD_MAX {
+                return Err(wrong("a record has at most 1 GiB".into()));
+            }
             if read == 0 && !(self.template.form == InputForm::Whole && number == 1) {
                 break;
             }
@@ -62,7 +70,6 @@ impl Source {
             if self.template.form != InputForm::Whole {
                 without_line_end(&mut line);
             }
-            let wrong = |why: String| CliError::failed(format!("{}, line {number}: {why}", path.display()));
             let (partition, record) = self.template.record(Bytes::from(line), clock.wall_ms()).map_err(wrong)?;
             if let Some(partition) = partition.filter(|partition| !(0..self.partitions).contains(partition)) {
                 return Err(wrong(format!("there is no partition {partition}; they are 0 to {}", self.partitions - 1)));

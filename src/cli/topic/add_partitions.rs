@@ -43,9 +43,13 @@ struct Grown {
 
 impl AddPartitions {
     pub async fn run(self, client: &Client, format: Format) -> Result {
-        let mut outcomes = Vec::new();
+        // All are looked up before any is changed: whoever corrects a name and tries again must not give the others partitions twice.
+        let mut topics = Vec::new();
         for name in &self.topics {
-            let before = existing_topic(client, name).await?.partitions.len() as i32;
+            topics.push((name, existing_topic(client, name).await?.partitions.len() as i32));
+        }
+        let mut outcomes = Vec::new();
+        for (name, before) in topics {
             let result = match grow(client, name, before + self.num, self.dry_run).await {
                 Ok(()) => Ok(Grown { partitions_before: before, partitions: before + self.num }),
                 Err(CliError::Client(error)) => Err(error),

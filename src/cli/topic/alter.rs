@@ -47,6 +47,10 @@ impl Alter {
         let set = self.config.iter().map(|s| ConfigChange::Set { name: s.key.clone(), value: s.value.clone() });
         let delete = self.delete_config.iter().map(|name| ConfigChange::Delete { name: name.clone() });
         let changes: Vec<ConfigChange> = set.chain(delete).collect();
+        // What can only be refused as a whole is asked first; a configuration that is changed already would stay so.
+        if let Some(partitions) = self.partitions.filter(|_| !changes.is_empty()) {
+            grow(client, &self.topic, partitions, true).await?;
+        }
         if !changes.is_empty() {
             let resource = ConfigResource::Topic(self.topic.clone());
             let keys = self.config.iter().map(|setting| &setting.key).chain(&self.delete_config);

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
 use crate::cli::connect::meant_partitions;
-use crate::cli::error::{CliError, Result};
-use crate::cli::outcome::Problem;
+use crate::cli::error::Result;
+use crate::cli::outcome::{Problem, tell_failures};
 use crate::cli::output::{Format, Table, or_dash};
 use crate::cli::partitions::TopicPartitions;
 use crate::cli::when;
@@ -78,15 +78,12 @@ impl Offsets {
         };
         let failed = rows.iter().filter(|row| row.error.is_some()).count();
         format.print(&rows, || self.text(&rows))?;
-        match failed {
-            0 => Ok(()),
-            failed => Err(CliError::Partly { failed, all: rows.len(), what: "partitions" }),
-        }
+        tell_failures(failed, rows.len(), "partitions")
     }
 
     fn text(&self, rows: &[Row]) -> String {
         let mut table = match self.time {
-            None => Table::new(&["TOPIC", ">PARTITION", ">EARLIEST", ">LATEST", ">RECORDS", "ERROR"]),
+            None => Table::new(&["TOPIC", ">PARTITION", ">EARLIEST", ">LATEST", ">OFFSETS", "ERROR"]),
             Some(_) => Table::new(&["TOPIC", ">PARTITION", ">OFFSET", "TIMESTAMP", "ERROR"]),
         };
         for row in rows {

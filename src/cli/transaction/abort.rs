@@ -68,7 +68,8 @@ impl Abort {
             producer_epoch: producer.producer_epoch,
             aborted: !self.dry_run,
         };
-        let what = format!("the transaction of producer {} from offset {} of {partition}", aborted.producer_id, self.start_offset);
+        let what =
+            format!("the transaction of producer {} from offset {} of {partition}", aborted.producer_id, self.start_offset);
         format.print(&aborted, || match self.dry_run {
             false => format!("Aborted {what}.\n"),
             true => format!("Would abort {what}.\n"),

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::explain;
 use crate::base::ids::{ProducerEpoch, ProducerId, TimestampMs};
 use crate::base::time::Clock;
-use crate::cli::error::{CliError, Result};
+use crate::cli::error::Result;
+use crate::cli::outcome::tell_failures;
 use crate::cli::output::{Format, Table, list, or_dash, report};
 use crate::cli::when;
 use crate::client::Client;
@@ -50,10 +51,7 @@ impl Describe {
         }
         format.print(&rows, || table(&rows))?;
         errors.iter().for_each(report);
-        match errors.len() {
-            0 => Ok(()),
-            failed => Err(CliError::Partly { failed, all: self.ids.len(), what: "transactional ids" }),
-        }
+        tell_failures(errors.len(), self.ids.len(), "transactional ids")
     }
 }
 
@@ -72,8 +70,7 @@ fn row(it: TransactionDescription) -> Row {
 
 fn table(rows: &[Row]) -> String {
     let now = Clock::system().wall_ms();
-    let columns =
-        ["TRANSACTIONAL-ID", "COORDINATOR", ">PRODUCER-ID", ">EPOCH", "STATE", ">TIMEOUT-MS", "STARTED", "PARTITIONS"];
+    let columns = ["TRANSACTIONAL-ID", "COORDINATOR", ">PRODUCER-ID", ">EPOCH", "STATE", ">TIMEOUT-MS", "STARTED", "PARTITIONS"];
     let mut table = Table::new(&columns);
     for row in rows {
         table.row([

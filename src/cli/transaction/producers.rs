@@ -7,6 +7,7 @@ use crate::base::ids::{Offset, ProducerEpoch, ProducerId, TimestampMs, TopicPart
 use crate::base::time::Clock;
 use crate::cli::connect::meant_partitions;
 use crate::cli::error::{CliError, Result};
+use crate::cli::outcome::tell_failures;
 use crate::cli::output::{Format, Table, note, or_dash, report};
 use crate::cli::partitions::TopicPartitions;
 use crate::cli::when;
@@ -68,10 +69,7 @@ impl Producers {
         }
         format.print(&rows, || table(&rows))?;
         errors.iter().for_each(report);
-        match errors.len() {
-            0 => Ok(()),
-            failed => Err(CliError::Partly { failed, all, what: "partitions" }),
-        }
+        tell_failures(errors.len(), all, "partitions")
     }
 }
 

@@ -9,7 +9,6 @@ pub mod protocol;
 use kafka_protocol::messages::GroupId;
 use kafka_protocol::protocol::StrBytes;
 
-
 /// A group's name as requests carry it.
 pub fn group_id(group: &str) -> GroupId {
     StrBytes::from_string(group.to_owned()).into()

@@ -154,17 +154,19 @@ fn write_txn_markers_2_tells_the_level_of_each_transaction() {
     );
     let one = "03000000000000000700050102076f7264657273030000000300000004000000000900000000000000000800000001000000000000";
     assert_eq!(encode(&request(), 1), bytes(one), "version 1 is silent about it");
-    check(1, one, WriteTxnMarkersRequest::from(two_markers()));
+    check::<WriteTxnMarkersRequest>(1, one, two_markers().into());
     let silent: WriteTxnMarkersRequest = two_markers().into();
     assert_eq!(encode(&silent, 2).len(), encode(&request(), 2).len(), "no word means 0");
     check(
         2,
         "02000000000000000702076f72646572730200000003002f00000000",
-        WriteTxnMarkersResponse::default().with_markers(vec![WritableTxnMarkerResult::default().with_producer_id(7.into()).with_topics(
-            vec![WritableTxnMarkerTopicResult::default().with_name(string("orders").into()).with_partitions(vec![
-                WritableTxnMarkerPartitionResult::default().with_partition_index(3).with_error_code(47),
-            ])],
-        )]),
+        WriteTxnMarkersResponse::default().with_markers(vec![
+            WritableTxnMarkerResult::default().with_producer_id(7.into()).with_topics(vec![
+                WritableTxnMarkerTopicResult::default().with_name(string("orders").into()).with_partitions(vec![
+                    WritableTxnMarkerPartitionResult::default().with_partition_index(3).with_error_code(47),
+                ]),
+            ]),
+        ]),
     );
 }
 

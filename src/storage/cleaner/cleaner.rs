@@ -160,13 +160,18 @@ impl Cleaner<'_> {
         let directory = self.view.shared.directory();
         let created = Segment::create_cleaned(group[0].home(), group[0].base_offset(), self.now);
         let new = created.map_err(|error| CleanError::of_write(error, directory))?;
-        let done = self.clean_into(&new, group, transactions, last_records).and_then(|()| self.swap(&new, group));
-        if done.is_err()
-            && let Err(error) = new.discard_cleaned()
-        {
+        // Once the log has begun to take the new segment, it may be all that is left of the old ones: only what it has refused is discarded.
+        let refused = match self.clean_into(&new, group, transactions, last_records) {
+            Err(error) => error,
+            Ok(()) => match with_log(self.owner, |log| log.replace_segments(&new, group, self.view, self.now)).transpose()? {
+                Some(true) => return Ok(()),
+                Some(false) | None => CleanError::Aborted,
+            },
+        };
+        if let Err(error) = new.discard_cleaned() {
             tracing::warn!(%error, "what was cleaned in vain is left until the next start");
         }
-        done
+        Err(refused)
     }
 
     fn clean_into(
@@ -211,11 +216,6 @@ impl Cleaner<'_> {
             Ok(false) => Err(CleanError::Shortage { path: new.path(), source: std::io::ErrorKind::StorageFull.into() }),
             Err(error) => Err(CleanError::of_write(error, self.view.shared.directory())),
         }
-    }
-
-    fn swap(&self, new: &Arc<Segment>, group: &[Arc<Segment>]) -> Result<(), CleanError> {
-        let replaced = with_log(self.owner, |log| log.replace_segments(new, group, self.view, self.now));
-        if replaced.ok_or(CleanError::Aborted)?? { Ok(()) } else { Err(CleanError::Aborted) }
     }
 
     fn read_error(&self, error: FileError) -> CleanError {

@@ -23,7 +23,7 @@ use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
 use crate::config::def::cleaner::CleanerConfig;
 use crate::storage::checkpoint::{FileError, offsets};
-use crate::storage::log::CleanerView;
+use crate::storage::log::{CleanerView, Log};
 use crate::storage::shared::LogShared;
 
 /// So many bytes are read or written between two looks at whether to go on.
@@ -324,13 +324,16 @@ impl LogCleaner {
     /// Has retention look at the compacted logs that nobody is at (`LogCleanerManager.deletableLogs`).
     fn delete_old_segments(&self, owners: &[Arc<dyn LogOwner>]) {
         for owner in owners.iter().take_while(|_| !self.is_stopped()) {
-            with_log(&**owner, |log| {
-                let is_ours =
-                    log.config().cleanup_compact && !self.state.lock().in_progress.contains(&ThisLog(log.shared().clone()));
-                if is_ours && let Err(error) = log.delete_old_segments(self.clock.wall_ms()) {
-                    tracing::warn!(partition = %log.partition(), %error, "retention could not delete segments");
-                }
-            });
+            let delete_oldest = |log: &mut Log| {
+                let is_being_cleaned = || self.state.lock().in_progress.contains(&ThisLog(log.shared().clone()));
+                let is_ours = log.config().cleanup_compact && !is_being_cleaned();
+                is_ours
+                    && log.delete_oldest_segment(self.clock.wall_ms()).unwrap_or_else(|error| {
+                        tracing::warn!(partition = %log.partition(), %error, "retention could not delete segments");
+                        false
+                    })
+            };
+            while !self.is_stopped() && with_log(&**owner, delete_oldest) == Some(true) {}
         }
     }
 

@@ -18,8 +18,8 @@ impl Loader<'_> {
         let (disk, dir) = (home.disk(), home.dir());
         let list = || disk.list(&dir).map_err(FileError::io("list", &dir));
         let listing = list()?;
-        let files: Vec<(SegmentFile, u64)> =
-            listing.iter().filter_map(|entry| Some((SegmentFile::parse(&entry.name)?, entry.len))).collect();
+        let files: Vec<(SegmentFile, &DirEntry)> =
+            listing.iter().filter_map(|entry| Some((SegmentFile::parse(&entry.name)?, entry))).collect();
         let is_log = |file: &SegmentFile| file.kind == FileKind::Log;
         let logs: BTreeSet<Offset> =
             files.iter().filter(|(f, _)| is_log(f) && f.state == FileState::Live).map(|(f, _)| f.base_offset).collect();
@@ -41,12 +41,12 @@ impl Loader<'_> {
         let first_cleaned = of(FileState::Cleaned).map(|(file, _)| file.base_offset).min().unwrap_or(Offset::MAX);
         let swapped = || of(FileState::Swap).filter(|(file, _)| file.base_offset < first_cleaned);
         let mut replaced: Option<(Offset, Offset)> = None;
-        for (file, len) in swapped().filter(|(file, _)| is_log(file)) {
-            let end = end_of_file(&**disk, &dir.join(file.name()), *len, file.base_offset)?;
+        for (file, entry) in swapped().filter(|(file, _)| is_log(file)) {
+            let end = end_of_file(&**disk, &dir.join(&entry.name), entry.len, file.base_offset)?;
             let (first, last) = replaced.unwrap_or((file.base_offset, end));
             replaced = Some((first.min(file.base_offset), last.max(end)));
         }
-        for (file, _) in &files {
+        for (file, entry) in &files {
             let goes = match file.state {
                 FileState::Deleted | FileState::Cleaned => true,
                 FileState::Swap => file.base_offset >= first_cleaned,
@@ -55,7 +55,7 @@ impl Loader<'_> {
                 }
             };
             if goes {
-                remove(&file.name())?;
+                remove(&entry.name)?;
             }
         }
         for name in temporary {
@@ -65,8 +65,8 @@ impl Loader<'_> {
             // What was replaced must be gone for good before its names, or those of its neighbours, stand for something else.
             disk.sync_dir(&dir).map_err(FileError::io("sync", &dir))?;
         }
-        for (file, _) in swapped() {
-            let (from, to) = (dir.join(file.name()), dir.join(SegmentFile { state: FileState::Live, ..*file }.name()));
+        for (file, entry) in swapped() {
+            let (from, to) = (dir.join(&entry.name), dir.join(SegmentFile { state: FileState::Live, ..*file }.name()));
             tracing::info!(path = %to.display(), "finishing an interrupted swap");
             disk.rename(&from, &to).map_err(FileError::io("rename", &from))?;
         }

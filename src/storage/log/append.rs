@@ -188,8 +188,6 @@ impl Log {
         segment.publish(end);
         self.shared.size.fetch_add(grown, Ordering::Relaxed);
         self.shared.active_size.store(end, Ordering::Relaxed);
-        self.shared.mark_dirty(&segment);
-        self.shared.log_end.store(log_end, Ordering::Release);
         self.since_snapshot += grown;
 
         self.producers.apply(updates);
@@ -203,6 +201,9 @@ impl Log {
             self.producers.complete_txn(txn);
         }
         self.producers.set_map_end_offset(log_end);
+        // Behind everything that belongs to the batch: a sync that sees this end vouches for all in front of it.
+        self.shared.mark_dirty(&segment);
+        self.shared.log_end.store(log_end, Ordering::Release);
         if self.epochs.is_dirty() {
             self.write_epochs()?;
         }

@@ -14,8 +14,10 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use crate::base::ids::{Offset, TimestampMs};
 use crate::config::topic::TopicConfig;
+use crate::storage::checkpoint::FileError;
 use crate::storage::cleaner::filter::{LastRecord, LastRecords};
 use crate::storage::error::LogError;
+use crate::storage::flusher::patiently;
 use crate::storage::names::FileState;
 use crate::storage::segment::Segment;
 use crate::storage::shared::LogShared;
@@ -66,6 +68,8 @@ impl Log {
     /// Puts `new`, which is whole, durable and `.cleaned`, in the place of `old`, neighbours that `view` showed. Their files go after
     /// `file.delete.delay.ms`; readers who hold them go on. False, and nothing is done, if the log is not as it was any more,
     /// or not to be compacted.
+    ///
+    /// After an error `new` may be all that is left of the records: the directory is offline then, and what becomes of its files is for the loader.
     pub(in crate::storage) fn replace_segments(
         &mut self,
         new: &Arc<Segment>,
@@ -83,7 +87,7 @@ impl Log {
         }
         tracing::debug!(partition = %self.partition(), ?new, ?old, "replacing segments");
         new.rename_to(FileState::Swap).map_err(|error| self.must_not_fail(error))?;
-        self.sync_names()?;
+        self.sync_renamed()?;
         let due = now.saturating_add(self.config.file_delete_delay_ms);
         for segment in old {
             let is_namesake = segment.base_offset() == new.base_offset();
@@ -95,9 +99,16 @@ impl Log {
                 self.directory().deletions.schedule_file(path, due);
             }
         }
-        self.sync_names()?;
+        self.sync_renamed()?;
         new.rename_to(FileState::Live).map_err(|error| self.must_not_fail(error))?;
         self.change_segments(|segments| drop(segments.splice(at..at + old.len(), [new.clone()])));
         Ok(true)
+    }
+
+    /// Makes the names durable, from which there is no way back: without a descriptor to do it with, it waits for one.
+    fn sync_renamed(&self) -> Result<(), LogError> {
+        let dir = self.dir();
+        let synced = patiently(|| self.home().disk().sync_dir(&dir).map_err(FileError::io("sync", &dir)));
+        synced.map_err(|error| self.must_not_fail(error))
     }
 }

@@ -32,8 +32,15 @@ impl Log {
             // Empty, and of the same name: a new one would be the same.
             return Ok(());
         }
-        let new = Segment::create(self.home(), base_offset, self.map_len(), now).map_err(|error| self.error(error))?;
         old.seal().map_err(|error| self.error(error))?;
+        let created = Segment::create(self.home(), base_offset, self.map_len(), now);
+        let new = created.map_err(|error| {
+            // What comes next may still fit the old one.
+            old.mark_active(0);
+            self.error(error)
+        })?;
+        // What sealing wrote to its indexes: they are trusted once the log is checkpointed behind them.
+        self.shared.mark_dirty(&old);
         self.change_segments(|segments| segments.push(new));
         self.producers.set_map_end_offset(base_offset);
         self.take_snapshot(false)?;

@@ -255,9 +255,10 @@ impl Segment {
     /// Gives back the space reserved behind the end.
     pub(in crate::storage) fn give_back_reservation(&self) -> Result<(), FileError> {
         let _index = self.index.lock();
-        if self.reserved.swap(0, Ordering::Relaxed) > 0 {
+        if self.reserved.load(Ordering::Relaxed) > 0 {
             let file = self.file(FileKind::Log, OpenMode::ReadWrite)?;
             file.set_len(self.size()).map_err(FileError::io("trim", &self.path()))?;
+            self.reserved.store(0, Ordering::Relaxed);
         }
         Ok(())
     }

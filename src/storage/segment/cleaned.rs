@@ -46,14 +46,7 @@ impl Segment {
         for slot in [&self.log, &self.offset_index, &self.time_index] {
             slot.close();
         }
-        for kind in FileKind::OF_SEGMENT {
-            let path = self.path_of(kind);
-            match self.home.disk().remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        Ok(())
+        Self::remove_files(&self.home, self.base_offset, self.state())
     }
 
     /// When the segment was last written.

@@ -25,7 +25,7 @@ use self::index::SegmentIndex;
 use super::checkpoint::FileError;
 use super::directory::LogHome;
 use super::file_cache::Slot;
-use super::names::{FileKind, FileState};
+use super::names::{FileKind, FileState, SegmentFile};
 use super::transaction_index::{AbortedTxn, TransactionIndex};
 use crate::base::crash_point::crash_point;
 use crate::base::disk::{DiskFile, OpenMode};
@@ -47,6 +47,8 @@ pub struct Segment {
     reserved: AtomicU64,
     /// A [`FileState`]: how the files are named now.
     state: AtomicU8,
+    /// What sets their names apart from those of others that are going, in state Deleted.
+    removal: AtomicU64,
     sealed: AtomicBool,
     /// In its log's list of segments to be synced.
     pub(super) dirty: AtomicBool,
@@ -77,7 +79,8 @@ pub(super) struct SegmentFiles {
 }
 
 impl Segment {
-    /// A new, empty segment; files that are in the way are removed. `map_len` is the size it may grow to.
+    /// A new, empty segment; files that are in the way are removed. `map_len` is the size it may grow to. After an error none of its files is there:
+    /// an empty segment beside one that goes on would be where readers look for what is in the other.
     pub(super) fn create(
         home: &Arc<LogHome>,
         base_offset: Offset,
@@ -101,8 +104,11 @@ impl Segment {
                 tracing::warn!(path = %path.display(), "a file is in the way of a new segment and is removed");
                 disk.remove_file(&path).map_err(FileError::io("remove", &path))?;
             }
-            if kind != FileKind::TransactionIndex {
-                disk.open(&path, OpenMode::ReadWrite).map_err(FileError::io("create", &path))?;
+            if kind != FileKind::TransactionIndex
+                && let Err(error) = disk.open(&path, OpenMode::ReadWrite)
+            {
+                Self::remove_files(home, base_offset, state)?;
+                return Err(FileError::io("create", &path)(error));
             }
         }
         let files = SegmentFiles { offset_index: Some(0), time_index: Some(0), modified: now, ..SegmentFiles::default() };
@@ -110,6 +116,18 @@ impl Segment {
         segment.map_len.store(map_len, Ordering::Relaxed);
         segment.name_is_new.store(true, Ordering::Relaxed);
         Ok(segment)
+    }
+
+    /// Removes the files of a segment, as far as they are there.
+    fn remove_files(home: &LogHome, base_offset: Offset, state: FileState) -> Result<(), FileError> {
+        for kind in FileKind::OF_SEGMENT {
+            let path = home.file(base_offset, kind, state);
+            match home.disk().remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// A segment whose files are there. Nothing is opened.
@@ -127,6 +145,7 @@ impl Segment {
             map_len: AtomicU64::new(files.log),
             reserved: AtomicU64::new(0),
             state: AtomicU8::new(state as u8),
+            removal: AtomicU64::new(0),
             sealed: AtomicBool::new(false),
             dirty: AtomicBool::new(false),
             name_is_new: AtomicBool::new(false),
@@ -164,7 +183,16 @@ impl Segment {
     }
 
     fn path_of(&self, kind: FileKind) -> PathBuf {
-        self.home.file(self.base_offset, kind, self.state())
+        self.path_in(kind, self.state())
+    }
+
+    fn path_in(&self, kind: FileKind, state: FileState) -> PathBuf {
+        let file = SegmentFile { base_offset: self.base_offset, kind, state };
+        let name = match state {
+            FileState::Deleted => file.removed_name(self.removal.load(Ordering::Acquire)),
+            _ => file.name(),
+        };
+        self.home.dir().join(name)
     }
 
     fn slot(&self, kind: FileKind) -> &Arc<Slot> {
@@ -190,28 +218,43 @@ impl Segment {
 
     /// Enters an aborted transaction.
     pub(super) fn append_aborted(&self, txn: &AbortedTxn) -> Result<(), FileError> {
+        let mut transactions = self.transactions.lock();
+        // Under the lock, as where it is taken back: a sync that misses the entry leaves it for the next one.
         self.transactions_are_new.store(true, Ordering::Release);
-        self.transactions.lock().append(&**self.home.disk(), txn)
+        transactions.append(&**self.home.disk(), txn)
     }
 
     /// Makes the segment's files durable: the log, the transaction index, and once the segment is sealed the indexes, which are not looked at
-    /// again then. True if names in the directory are not durable yet.
+    /// again then. True if names in the directory are not durable yet. After an error all of it is still to be done.
     pub(super) fn sync(&self) -> Result<bool, FileError> {
         let sync = |kind| {
             let file = self.file(kind, OpenMode::Read)?;
             file.sync_data().map_err(FileError::io("sync", &self.path_of(kind)))
         };
-        let mut names_are_new = self.name_is_new.swap(false, Ordering::AcqRel);
         sync(FileKind::Log)?;
-        if self.transactions_are_new.swap(false, Ordering::AcqRel) {
-            self.transactions.lock().flush(&**self.home.disk())?;
-            names_are_new = true;
-        }
         if self.sealed.load(Ordering::Relaxed) {
             sync(FileKind::OffsetIndex)?;
             sync(FileKind::TimeIndex)?;
         }
-        Ok(names_are_new)
+        let transactions_were_new = self.sync_transactions()?;
+        // Last, when nothing can fail any more: the names themselves are the caller's to sync.
+        Ok(self.name_is_new.swap(false, Ordering::AcqRel) || transactions_were_new)
+    }
+
+    /// True if there was something to sync. The lock is not held meanwhile: readers at read_committed need it.
+    fn sync_transactions(&self) -> Result<bool, FileError> {
+        let path = {
+            let transactions = self.transactions.lock();
+            if !self.transactions_are_new.swap(false, Ordering::AcqRel) || transactions.is_empty() {
+                return Ok(false);
+            }
+            transactions.path().to_owned()
+        };
+        let synced = self.home.disk().open(&path, OpenMode::Read).and_then(|file| file.sync_data());
+        if synced.is_err() {
+            self.transactions_are_new.store(true, Ordering::Release);
+        }
+        synced.map(|()| true).map_err(FileError::io("sync", &path))
     }
 
     /// Aborted transactions of this segment.
@@ -251,6 +294,7 @@ impl Segment {
 
     fn mark_deleted_of(&self, kinds: &[FileKind]) -> Result<Vec<PathBuf>, FileError> {
         let _index = self.index.lock();
+        self.removal.store(self.home.directory.deletions.next_number(), Ordering::Release);
         let renamed = self.rename_files(kinds, FileState::Deleted)?;
         for slot in [&self.log, &self.offset_index, &self.time_index] {
             slot.close();
@@ -263,8 +307,8 @@ impl Segment {
         let from_state = self.state();
         let mut renamed = Vec::new();
         for kind in kinds {
-            let from = self.home.file(self.base_offset, *kind, from_state);
-            let to = self.home.file(self.base_offset, *kind, to_state);
+            let from = self.path_in(*kind, from_state);
+            let to = self.path_in(*kind, to_state);
             match self.home.disk().rename(&from, &to) {
                 Ok(()) => {
                     renamed.push(to);

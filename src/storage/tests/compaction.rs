@@ -547,24 +547,104 @@ fn a_failed_rename_takes_the_directory_offline() {
     assert!(log.log(|log| log.directory().offline().is_some()));
 }
 
+/// A log of 28 offsets, durable and checkpointed, whose segments are all to be cleaned.
+fn filled() -> Compacted {
+    let log = Compacted::new(compacted_config());
+    for n in 0..24 {
+        log.put(&[(["a", "b"][n % 2], Some(&format!("{n} {}", "x".repeat(150))))]);
+    }
+    log.put(&[("gone", Some("1"))]);
+    log.put(&[("gone", None)]);
+    log.put_as(Producer { id: 1, epoch: 0, base_sequence: 0 }, true, &[("a", Some("aborted"))]);
+    log.end_transaction(1, TransactionResult::Abort);
+    log.roll();
+    log.log(|opened| log.bench.checkpoint(opened).unwrap());
+    log.bench.disk.sync_all(Path::new("/")).unwrap();
+    log
+}
+
+/// Asserts that of [`filled`] the last record of each key is there, and nothing that was not.
+fn assert_every_key(opened: &Log, whole: &[(Offset, String)], when: &str) {
+    let after = left(opened);
+    assert!(after.iter().all(|record| whole.contains(record)), "{when}: {after:?}");
+    for kept in &whole[whole.len() - 3 - 3..] {
+        let is_aborted = kept.1 == "a=aborted" || kept.1 == "gone=1";
+        assert!(is_aborted || after.contains(kept), "{when}: {kept:?} is missing in {after:?}");
+    }
+}
+
+/// One operation of a cleaning fails, and all after it work: where the old segments are on their way out, the new one must not go as well.
+#[test]
+fn one_failure_at_any_name_costs_no_record() {
+    use rustix::io::Errno;
+    let whole = filled().left();
+    let run = |strike: usize, errno: Errno| {
+        let mut log = filled();
+        let (count, mut seen) = (Arc::new(Mutex::new(0)), 0);
+        let counted = count.clone();
+        log.bench.disk.fail_when(move |operation, _| {
+            seen += usize::from(matches!(operation, Operation::Rename | Operation::SyncDir));
+            *counted.lock() = seen;
+            (seen == strike && matches!(operation, Operation::Rename | Operation::SyncDir)).then_some(errno)
+        });
+        log.clean();
+        log.bench.disk.fail_no_more();
+        let when = format!("{errno} at operation {strike}");
+        if log.bench.directory.offline().is_none() {
+            log.bench.directory.deletions.run(&log.bench.disk, TimestampMs::MAX).unwrap();
+            log.log(|log| assert_every_key(log, &whole, &when));
+        }
+        drop(log.owner.0.lock().take());
+        log.bench.disk.crash(Crash::Process);
+        let (opened, loss) = log.bench.open_as_left(LastStop::Killed).unwrap_or_else(|error| panic!("{when}: {error}"));
+        assert_eq!((loss.is_none(), opened.log_end_offset()), (true, 28), "{when}: {:?}", log.bench.files());
+        assert_every_key(&opened, &whole, &when);
+        *count.lock()
+    };
+    let operations = run(usize::MAX, Errno::IO);
+    assert!(operations > 10, "{operations}");
+    for strike in 1..=operations {
+        for errno in [Errno::IO, Errno::MFILE, Errno::NOSPC] {
+            run(strike, errno);
+        }
+    }
+}
+
+/// Two segments of one name are on their way out, and each has a reader who has not opened it yet.
+#[test]
+fn readers_of_what_was_cleaned_twice_read_what_they_saw() {
+    // Hardly anything stays open: what a reader has not looked at yet, he opens by its name.
+    let mut bench = Bench::new(compacted_config());
+    bench.directory = directory(&bench.disk, 1);
+    let mut log = Compacted::on(bench);
+    let fill = |log: &Compacted, from: usize| {
+        for n in from..from + 12 {
+            log.put(&[(["a", "b"][n % 2], Some(&format!("{n} {}", "x".repeat(200))))]);
+        }
+    };
+    fill(&log, 0);
+    let mut first = log.log(|log| log.read(0, 600, true, 12).unwrap());
+    log.roll_and_clean();
+    fill(&log, 12);
+    let mut second = log.log(|log| log.read(0, 600, true, 24).unwrap());
+    log.roll_and_clean();
+    let begins = |plan: &mut crate::storage::ReadPlan| {
+        plan.load().unwrap();
+        let records = plan.finish().unwrap().records;
+        let batch = batches(&records).next().unwrap().unwrap();
+        batch.verify_checksum().unwrap();
+        batch.header.base_offset
+    };
+    assert_eq!((begins(&mut first), begins(&mut second)), (0, 10));
+    let disk = log.bench.disk.clone();
+    log.log(|log| log.directory().deletions.run(&disk, TimestampMs::MAX).unwrap());
+    assert!(log.bench.files().iter().all(|name| !name.contains(".deleted")), "{:?}", log.bench.files());
+}
+
 /// A cleaning that stops at each of its changes, by kill and by loss of power: what is left is the log before or after, or in between, and never
 /// less than the last record of each key.
 #[test]
 fn a_stop_at_any_change_leaves_a_log_with_every_key() {
-    let filled = || {
-        let log = Compacted::new(compacted_config());
-        for n in 0..24 {
-            log.put(&[(["a", "b"][n % 2], Some(&format!("{n} {}", "x".repeat(150))))]);
-        }
-        log.put(&[("gone", Some("1"))]);
-        log.put(&[("gone", None)]);
-        log.put_as(Producer { id: 1, epoch: 0, base_sequence: 0 }, true, &[("a", Some("aborted"))]);
-        log.end_transaction(1, TransactionResult::Abort);
-        log.roll();
-        log.log(|opened| log.bench.checkpoint(opened).unwrap());
-        log.bench.disk.sync_all(Path::new("/")).unwrap();
-        log
-    };
     let changes = {
         let mut log = filled();
         let before = log.bench.disk.changes();
@@ -604,12 +684,7 @@ fn a_stop_at_any_change_leaves_a_log_with_every_key() {
                 "{files:?}"
             );
             assert_eq!(overlap(&opened, &log.bench.disk), None, "{stop_after} {crash:?} {files:?}");
-            let after = left(&opened);
-            assert!(after.iter().all(|record| whole.contains(record)), "{stop_after} {crash:?}: {after:?}");
-            for kept in &whole[whole.len() - 3 - 3..] {
-                let is_aborted = kept.1 == "a=aborted" || kept.1 == "gone=1";
-                assert!(is_aborted || after.contains(kept), "{stop_after} {crash:?}: {kept:?} is missing in {after:?} {files:?}");
-            }
+            assert_every_key(&opened, &whole, &format!("{stop_after} {crash:?} {files:?}"));
             // It goes on: appends, and cleans to the same end.
             opened.set_high_watermark(28);
             let mut again = Compacted::new(compacted_config());

@@ -1,7 +1,6 @@
 //! The follower's side: taking over what a leader sent, truncation, gaps, epochs; and the checks that protect it.
 
 use super::*;
-use crate::storage::LogError;
 
 /// Everything a leader's log holds, as it would be fetched.
 fn fetched(log: &Log) -> Bytes {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::checkpoint::{FileError, offsets};
 use super::directory::LogDirectory;
-use super::error::AppendError;
+use super::error::{AppendError, LogError};
 use super::file_cache::FileCache;
 use super::flusher;
 use super::loader::{Checkpoints, LastStop, Loader};
@@ -173,6 +173,15 @@ pub(super) fn append(log: &mut Log, values: &[&str]) -> Result<Appended, AppendE
 pub(super) fn append_at(log: &mut Log, values: &[(&str, TimestampMs)], epoch: LeaderEpoch) -> Result<Appended, AppendError> {
     let batch = batch(values, Codec::None, Producer::NONE);
     log.append_built(&batch, epoch, AppendOrigin::Coordinator { transaction_version: 0 }, None, NOW)
+}
+
+/// Deletes all that retention does not keep; how many segments those were.
+pub(super) fn delete_old_segments(log: &mut Log, now: TimestampMs) -> Result<usize, LogError> {
+    let mut deleted = 0;
+    while log.delete_oldest_segment(now)? {
+        deleted += 1;
+    }
+    Ok(deleted)
 }
 
 /// All records from `offset` to `bound`, read `max_bytes` at a time.

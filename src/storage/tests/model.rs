@@ -186,7 +186,7 @@ impl Run {
                 self.log().maybe_increment_log_start_offset(to).map_err(|e| text(&e)).map(|_| ())
             }
             Step::Retention => {
-                let done = self.log().delete_old_segments(NOW).map_err(|e| text(&e)).map(|_| ());
+                let done = delete_old_segments(self.log(), NOW).map_err(|e| text(&e)).map(|_| ());
                 let start = self.log().log_start_offset();
                 self.model.start = self.model.start.max(start);
                 self.model.highest_start = self.model.highest_start.max(start);

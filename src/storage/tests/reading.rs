@@ -52,7 +52,7 @@ fn a_slice_outlives_truncation_deletion_and_the_log_itself() {
     }
     log.set_high_watermark(60);
     log.maybe_increment_log_start_offset(30).unwrap();
-    assert!(log.delete_old_segments(NOW).unwrap() > 0);
+    assert!(delete_old_segments(&mut log, NOW).unwrap() > 0);
     bench.directory.deletions.run(&bench.disk, i64::MAX).unwrap();
     drop(log);
     assert_eq!((&first[..], &last[..]), (&copies.0[..], &copies.1[..]));
@@ -136,7 +136,7 @@ fn readers_and_the_writer_do_not_disturb_one_another() {
             if n % 100 == 99 {
                 log.set_high_watermark(n + 1);
                 log.maybe_increment_log_start_offset(n - 90).unwrap();
-                log.delete_old_segments(NOW).unwrap();
+                delete_old_segments(&mut log, NOW).unwrap();
                 directory.deletions.run(&crate::base::disk::RealDisk, i64::MAX).unwrap();
             }
         }

@@ -1,8 +1,8 @@
 //! A full disk, and one that fails.
 
 use super::*;
-use crate::base::disk::simulated::Operation;
-use crate::storage::LogError;
+use crate::base::disk::simulated::{Crash, Operation};
+use crate::record::control::{EndTransactionMarker, TransactionResult};
 
 #[test]
 fn a_full_disk_refuses_the_write_serves_reads_and_goes_on_with_room() {
@@ -71,6 +71,113 @@ fn at_whatever_operation_space_runs_out_the_log_stays_whole() {
     for at in 1..=operations {
         run(Some(at));
     }
+}
+
+/// A large batch wants a new segment, of which only a part can be made; a small one behind it still fits the old segment.
+#[test]
+fn a_roll_that_fails_half_way_leaves_nothing_that_readers_or_the_next_start_could_take_for_a_segment() {
+    use rustix::io::Errno;
+    for (errno, extension) in
+        [(Errno::MFILE, "log"), (Errno::MFILE, "index"), (Errno::NOSPC, "index"), (Errno::NOSPC, "timeindex")]
+    {
+        for stop in [LastStop::Clean, LastStop::Killed] {
+            let mut bench = Bench::small_segments(1000);
+            let mut log = bench.create();
+            append(&mut log, &[&"x".repeat(600)]).unwrap();
+            bench.disk.fail_when(move |operation, path| {
+                let strikes = operation == Operation::Create && path.extension().is_some_and(|e| e == extension);
+                strikes.then_some(errno)
+            });
+            let refused = append(&mut log, &[&"y".repeat(600)]);
+            assert!(matches!(refused, Err(AppendError::Shortage { .. })), "{refused:?}");
+            bench.disk.fail_no_more();
+            append(&mut log, &["small"]).unwrap();
+            append(&mut log, &[&"z".repeat(600)]).unwrap();
+            let expected = read_all(&log, 0, 3, 5000);
+            assert_eq!(expected.len(), 3, "{errno} {extension}: {:?}", bench.files());
+            let log = match stop {
+                LastStop::Clean => bench.reopen(log),
+                _ => {
+                    drop(log);
+                    bench.disk.crash(Crash::Process);
+                    bench.open(stop, Checkpoints::default()).0
+                }
+            };
+            assert_eq!(read_all(&log, 0, 3, 5000), expected, "{errno} {extension} {stop:?}: {:?}", bench.files());
+        }
+    }
+}
+
+/// Whoever tries a sync again does all of it.
+#[test]
+fn a_sync_that_found_no_descriptor_forgets_nothing() {
+    use rustix::io::Errno;
+    let run = |strike: usize, seed: u64| {
+        let mut bench = Bench::small_segments(100_000);
+        bench.settings = Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() });
+        let mut log = bench.create();
+        log.set_flush_on_ack(true);
+        append(&mut log, &["first"]).unwrap();
+        let (count, mut seen) = (Arc::new(parking_lot::Mutex::new(0)), 0);
+        let counted = count.clone();
+        let mut transaction = BatchBuilder::new(Codec::None);
+        (transaction.producer, transaction.transactional) = (Producer { id: 1, epoch: 0, base_sequence: 0 }, true);
+        transaction.push_plain(NOW, None, Some(b"aborted"));
+        let abort = EndTransactionMarker { result: TransactionResult::Abort, coordinator_epoch: 1 }.batch(NOW, 1, 0);
+        for batch in [transaction.build(), abort] {
+            log.append_built(&batch, 0, AppendOrigin::Coordinator { transaction_version: 0 }, None, NOW).unwrap();
+        }
+        bench.disk.fail_when(move |operation, _| {
+            let is_one = matches!(operation, Operation::Open | Operation::SyncDir);
+            seen += usize::from(is_one);
+            *counted.lock() = seen;
+            (is_one && seen == strike).then_some(Errno::MFILE)
+        });
+        bench.flush();
+        bench.disk.fail_no_more();
+        assert_eq!(log.durable_end(), 3, "at operation {strike}");
+        drop(log);
+        bench.disk.crash(Crash::Power { seed });
+        // What is checkpointed is not looked at again.
+        let checkpoints = Checkpoints { recovery_point: Some(3), high_watermark: Some(3), ..Checkpoints::default() };
+        let (log, loss) = bench.open(LastStop::Lost, checkpoints);
+        assert!(loss.is_none(), "at operation {strike}: {loss:?}");
+        assert_eq!(read_all(&log, 0, 2, 5000).len(), 2, "at operation {strike}");
+        let aborted = log.segments()[0].transactions().all(&bench.disk).unwrap();
+        assert_eq!(aborted.len(), 1, "at operation {strike}");
+        *count.lock()
+    };
+    let operations = run(usize::MAX, 0);
+    assert!(operations >= 3, "{operations}");
+    for strike in 1..=operations {
+        for seed in 0..8 {
+            run(strike, seed * 7919);
+        }
+    }
+}
+
+/// The directory is about to say that it ends here, and of what stands in front of that all has to be there: the entry of an aborted transaction too.
+#[test]
+fn the_end_of_a_log_is_not_told_before_the_transactions_that_end_there_are_entered() {
+    let mut bench = Bench::small_segments(100_000);
+    bench.settings = Arc::new(LogSettings { transaction_verification: false.into(), ..LogSettings::default() });
+    let mut log = bench.create();
+    let mut transaction = BatchBuilder::new(Codec::None);
+    (transaction.producer, transaction.transactional) = (Producer { id: 1, epoch: 0, base_sequence: 0 }, true);
+    transaction.push_plain(NOW, None, Some(b"aborted"));
+    let abort = EndTransactionMarker { result: TransactionResult::Abort, coordinator_epoch: 1 }.batch(NOW, 1, 0);
+    let origin = AppendOrigin::Coordinator { transaction_version: 0 };
+    log.append_built(&transaction.build(), 0, origin, None, NOW).unwrap();
+    let (shared, told) = (log.shared().clone(), Arc::new(parking_lot::Mutex::new(Vec::new())));
+    let ends = told.clone();
+    bench.disk.fail_when(move |operation, path| {
+        if operation == Operation::Write && path.extension().is_some_and(|e| e == "txnindex") {
+            ends.lock().push(shared.log_end_offset());
+        }
+        None::<std::io::ErrorKind>
+    });
+    log.append_built(&abort, 0, origin, None, NOW).unwrap();
+    assert_eq!((told.lock().clone(), log.log_end_offset()), (vec![1], 2));
 }
 
 #[test]

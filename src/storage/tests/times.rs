@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::topic::CompressionType;
-use crate::storage::{LogError, TimestampAndOffset};
+use crate::storage::TimestampAndOffset;
 
 fn find(log: &Log, target: TimestampMs, bound: Offset) -> Option<(Offset, TimestampMs, LeaderEpoch)> {
     let found = log.search_timestamps().unwrap().first_at_or_after(target, bound).unwrap();
@@ -62,18 +62,18 @@ fn segments_go_when_their_newest_record_is_too_old() {
         append_at(&mut log, &[(&format!("value {n}"), NOW + n * 100)], 0).unwrap();
     }
     let segments = log.segments().len();
-    assert_eq!(log.delete_old_segments(NOW + 100_000).unwrap(), 0, "the high watermark protects all");
+    assert_eq!(delete_old_segments(&mut log, NOW + 100_000).unwrap(), 0, "the high watermark protects all");
     log.set_high_watermark(40);
-    let deleted = log.delete_old_segments(NOW + 2500).unwrap();
+    let deleted = delete_old_segments(&mut log, NOW + 2500).unwrap();
     assert!(deleted > 0 && deleted < segments);
     let start = log.log_start_offset();
     // Everything of the first segment left is younger, or at least its newest record is.
     let next = log.segments()[1].base_offset();
     assert!(NOW + (next - 1) * 100 + 1000 >= NOW + 2500 && NOW + (start - 1) * 100 + 1000 < NOW + 2500);
     assert_eq!(read_all(&log, start, 40, 300).len() as Offset, 40 - start);
-    assert_eq!(log.delete_old_segments(NOW + 100_000).unwrap(), segments - deleted);
+    assert_eq!(delete_old_segments(&mut log, NOW + 100_000).unwrap(), segments - deleted);
     assert_eq!((log.log_start_offset(), log.log_end_offset(), log.segments().len()), (40, 40, 1), "an empty segment takes over");
-    assert_eq!(log.delete_old_segments(NOW + 200_000).unwrap(), 0, "and stays");
+    assert_eq!(delete_old_segments(&mut log, NOW + 200_000).unwrap(), 0, "and stays");
     assert_eq!(append(&mut log, &["x"]).unwrap().first_offset, 40);
 }
 
@@ -87,7 +87,7 @@ fn a_record_from_the_future_keeps_its_segment() {
         append_at(&mut log, &[(&format!("value {n}"), NOW)], 0).unwrap();
     }
     log.set_high_watermark(21);
-    assert_eq!(log.delete_old_segments(NOW + 500_000).unwrap(), 0, "only a prefix of the log goes");
+    assert_eq!(delete_old_segments(&mut log, NOW + 500_000).unwrap(), 0, "only a prefix of the log goes");
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn records_without_timestamps_age_by_the_file() {
         append_at(&mut log, &[(&format!("value {n}"), NO_TIMESTAMP)], 0).unwrap();
     }
     log.set_high_watermark(20);
-    assert_eq!(log.delete_old_segments(NOW + 1000).unwrap(), 0);
-    assert!(log.delete_old_segments(NOW + 1001).unwrap() > 0);
+    assert_eq!(delete_old_segments(&mut log, NOW + 1000).unwrap(), 0);
+    assert!(delete_old_segments(&mut log, NOW + 1001).unwrap() > 0);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn size_retention_keeps_at_least_what_it_says() {
         append(&mut log, &[&format!("value {n}")]).unwrap();
     }
     log.set_high_watermark(50);
-    assert!(log.delete_old_segments(NOW).unwrap() > 5);
+    assert!(delete_old_segments(&mut log, NOW).unwrap() > 5);
     let first = log.segments()[0].size();
     assert!(log.size() >= 1000 && log.size() - first < 1000, "{} less {first}", log.size());
     let sum: u64 = log.segments().iter().map(|segment| segment.size()).sum();
@@ -128,11 +128,12 @@ fn a_compacted_topic_keeps_old_segments_but_not_those_below_its_start() {
         append(&mut log, &[&format!("value {n}")]).unwrap();
     }
     log.set_high_watermark(30);
-    assert_eq!(log.delete_old_segments(NOW + 1_000_000).unwrap(), 0);
+    assert_eq!(delete_old_segments(&mut log, NOW + 1_000_000).unwrap(), 0);
     log.maybe_increment_log_start_offset(20).unwrap();
-    assert!(log.delete_old_segments(NOW).unwrap() > 0);
+    assert!(delete_old_segments(&mut log, NOW).unwrap() > 0);
     assert!(log.segments()[0].base_offset() <= 20 && log.segments()[1].base_offset() > 20);
     assert_eq!(log.log_start_offset(), 20);
+    assert_eq!(log.durable_end(), 0, "what is deleted is not on the disk for that");
     let above = log.maybe_increment_log_start_offset(31);
     assert!(matches!(above, Err(LogError::AboveHighWatermark { offset: 31, high_watermark: 30 })));
     assert!(!log.maybe_increment_log_start_offset(10).unwrap());
@@ -147,7 +148,7 @@ fn files_stay_until_their_delay_is_over() {
         append(&mut log, &[&format!("value {n}")]).unwrap();
     }
     log.set_high_watermark(20);
-    log.delete_old_segments(NOW + 5000).unwrap();
+    delete_old_segments(&mut log, NOW + 5000).unwrap();
     let going = |bench: &Bench| bench.files().iter().filter(|name| name.contains(".deleted")).count();
     let before = going(&bench);
     assert!(before >= 6, "{:?}", bench.files());

@@ -56,10 +56,14 @@ class Suite:
                 _end(process)
         if current:
             self._decide("fail", *current, why)
-        elif process.returncode != 0 and len(self.done) == decided:
+            # Between promises nothing is learned by starting it again.
+            return current == (self.name, "suite")
+        if process.returncode != 0 and len(self.done) == decided:
             self.report.add(Result(self.name, "suite", "fail", 0.0, f"ended with status {process.returncode}, see {self.log}"))
             return True
-        return not current and process.returncode == 0
+        if process.returncode == 0 and not self.done and not self.environment.get("MATCH"):
+            self.report.add(Result(self.name, "suite", "fail", 0.0, f"ended well without a promise, see {self.log}"))
+        return process.returncode == 0
 
     def _follow(self, process, log):
         """Reads what the suite says until it ends or hangs; the promise that was open then, and why it ended."""

@@ -47,7 +47,7 @@ pub enum Operation {
     SyncDir,
 }
 
-type FaultRule = Box<dyn FnMut(Operation, &Path) -> Option<io::ErrorKind> + Send>;
+type FaultRule = Box<dyn FnMut(Operation, &Path) -> Option<io::Error> + Send>;
 
 /// Cheap to clone; all clones are the same disk.
 #[derive(Clone)]
@@ -95,9 +95,9 @@ impl SimulatedDisk {
         self.state.lock().used()
     }
 
-    /// Installs a rule that may fail any operation; replaces the rule before it.
-    pub fn fail_when(&self, rule: impl FnMut(Operation, &Path) -> Option<io::ErrorKind> + Send + 'static) {
-        self.state.lock().fault = Some(Box::new(rule));
+    /// Installs a rule that may fail any operation, with a kind of error or one of the system's; replaces the rule before it.
+    pub fn fail_when<E: Into<io::Error>>(&self, mut rule: impl FnMut(Operation, &Path) -> Option<E> + Send + 'static) {
+        self.state.lock().fault = Some(Box::new(move |operation, path| rule(operation, path).map(Into::into)));
     }
 
     pub fn fail_no_more(&self) {

@@ -157,8 +157,11 @@ impl State {
         if self.stopped {
             return Err(io::Error::other("simulated crash"));
         }
-        if let Some(kind) = self.fault.as_mut().and_then(|rule| rule(operation, path)) {
-            return Err(io::Error::new(kind, format!("simulated fault: {operation:?} {}", path.display())));
+        if let Some(error) = self.fault.as_mut().and_then(|rule| rule(operation, path)) {
+            return Err(match error.raw_os_error() {
+                Some(_) => error,
+                None => io::Error::new(error.kind(), format!("simulated fault: {operation:?} {}", path.display())),
+            });
         }
         Ok(())
     }

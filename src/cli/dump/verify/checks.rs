@@ -3,11 +3,15 @@
 //!
 //! Invariants that are checked. Offset index: an entry leads to the first byte of a batch; no batch before that one holds its offset or a
 //! later one. Time index: no batch up to an entry's offset is later than the entry says; in a sealed segment the last entry says how late
-//! the latest record is. Transaction index: an entry ends at an abort marker of its producer.
+//! the latest record is. Transaction index: an entry ends at an abort marker of its producer; an abort marker of a producer whose records are
+//! there has an entry.
+
+use std::collections::BTreeSet;
 
 use super::finding::Findings;
 use crate::base::ids::{NO_TIMESTAMP, Offset, ProducerId, TimestampMs};
 use crate::record::batch::BatchHeader;
+use crate::record::control::TransactionResult;
 use crate::storage::offset_index::{OffsetEntries, OffsetPosition};
 use crate::storage::time_index::{TimeEntries, TimestampOffset};
 use crate::storage::transaction_index::AbortedTxn;
@@ -134,14 +138,30 @@ impl TransactionIndexCheck {
         Self { entries, next: 0, findings }
     }
 
-    /// `abort_of` is the producer whose transaction ends here in an abort, if one does.
-    pub fn on_batch(&mut self, header: &BatchHeader, abort_of: Option<ProducerId>) {
+    /// `end` is how the transaction of the batch's producer ends here, if it does; `in_transactions` whose records came by and have not ended.
+    pub fn on_batch(&mut self, header: &BatchHeader, end: Option<TransactionResult>, in_transactions: &mut BTreeSet<ProducerId>) {
+        let producer = header.producer_id;
+        let mut is_entered = false;
         while let Some(txn) = self.entries.get(self.next).filter(|txn| txn.last_offset <= header.last_offset()) {
-            let marks = txn.last_offset >= header.base_offset && abort_of == Some(txn.producer_id);
-            if !marks {
+            let is_abort = end == Some(TransactionResult::Abort) && txn.producer_id == producer;
+            if txn.last_offset >= header.base_offset && is_abort {
+                is_entered = true;
+            } else {
                 self.findings.damage(None, Some(txn.last_offset), no_marker(txn));
             }
             self.next += 1;
+        }
+        if header.is_transactional() && !header.is_control() && header.record_count > 0 {
+            in_transactions.insert(producer);
+        }
+        if let Some(result) = end
+            && in_transactions.remove(&producer)
+            && result == TransactionResult::Abort
+            && !is_entered
+        {
+            let problem =
+                format!("there is no entry for the abort of producer {producer}: its records are shown as if committed");
+            self.findings.damage(None, Some(header.last_offset()), problem);
         }
     }
 
@@ -252,16 +272,22 @@ mod tests {
             last_stable_offset: 10,
         };
         let mut check = TransactionIndexCheck::new(entries.iter().map(txn).collect(), Findings::of(Path::new("x")));
+        let mut open = BTreeSet::new();
         for (header, _) in log() {
-            check.on_batch(&header, (header.base_offset == 15).then_some(7));
+            let is_marker = header.base_offset == 15;
+            // Transactional, and control at the end.
+            let header = BatchHeader { producer_id: 7, attributes: if is_marker { 0x30 } else { 0x10 }, ..header };
+            check.on_batch(&header, is_marker.then_some(TransactionResult::Abort), &mut open);
         }
+        assert!(open.is_empty());
         problems(check.finish()).len()
     }
 
     #[test]
     fn an_aborted_transaction_ends_at_its_marker() {
         assert_eq!(transactions(&[(7, 15)]), 0);
-        assert_eq!(transactions(&[(8, 15)]), 1, "the marker is of another producer");
+        assert_eq!(transactions(&[(8, 15)]), 2, "the marker is of another producer, which has no entry");
+        assert_eq!(transactions(&[]), 1, "an abort that nobody is told of");
         assert_eq!(transactions(&[(7, 13), (7, 15)]), 1, "there are records at 13");
         assert_eq!(transactions(&[(7, 15), (7, 20)]), 1, "the log has no offset 20");
     }

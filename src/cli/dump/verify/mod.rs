@@ -2,15 +2,17 @@
 
 mod checks;
 pub mod finding;
+mod promised;
 mod segment;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use self::finding::{Finding, Findings, Severity};
+use self::promised::Promised;
 use self::segment::{Scrubbed, Segment};
 use super::quorum;
 use crate::base::disk::RealDisk;
@@ -54,9 +56,10 @@ pub fn verify(paths: &[PathBuf], deep: bool, format: Format) -> Result {
         return Err(CliError::failed_with_tip("there are no log segments to verify", tip));
     }
     let progress = progress(partitions.iter().map(|partition| partition.bytes).sum());
+    let mut promised = Promised::default();
     for partition in &partitions {
         progress.set_message(partition.dir.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        scrub(partition, deep, &progress, &mut report)?;
+        scrub(partition, deep, &progress, &mut promised, &mut report)?;
     }
     progress.finish_and_clear();
     report.damage = report.findings.iter().filter(|finding| finding.severity == Severity::Damage).count();
@@ -132,7 +135,7 @@ fn reason(error: FileError) -> String {
     }
 }
 
-fn scrub(partition: &Partition, deep: bool, progress: &ProgressBar, report: &mut Report) -> Result {
+fn scrub(partition: &Partition, deep: bool, progress: &ProgressBar, promised: &mut Promised, report: &mut Report) -> Result {
     let dir = &partition.dir;
     report.partitions += 1;
     let epochs = match LeaderEpochCache::load(&RealDisk, dir) {
@@ -151,15 +154,18 @@ fn scrub(partition: &Partition, deep: bool, progress: &ProgressBar, report: &mut
     }
     // Kafka's metadata log keeps its epochs in its own way.
     let keeps_epochs = !dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(CLUSTER_METADATA_TOPIC));
+    let promised_end = promised.end_of(dir);
+    let mut in_transactions = BTreeSet::new();
     for (n, base_offset) in partition.bases.iter().enumerate() {
         let segment = Segment {
             dir,
             base_offset: *base_offset,
             next_base: partition.bases.get(n + 1).copied(),
             epochs: epochs.as_ref().filter(|_| keeps_epochs),
+            promised_end,
             deep,
         };
-        let Scrubbed { batches, records, bytes, findings } = segment.scrub(progress)?;
+        let Scrubbed { batches, records, bytes, findings } = segment.scrub(&mut in_transactions, progress)?;
         report.segments += 1;
         report.batches += batches;
         report.records += records;

@@ -1,5 +1,6 @@
 //! Scrubs one segment: every batch of its log, and the indexes beside it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub struct Segment<'a> {
     /// Where the next segment begins; `None` for the active one, the only one that may be incomplete.
     pub next_base: Option<Offset>,
     pub epochs: Option<&'a LeaderEpochCache>,
+    /// The log ends here or behind.
+    pub promised_end: Offset,
     /// Whether records are read too.
     pub deep: bool,
 }
@@ -47,7 +50,8 @@ impl Segment<'_> {
         self.dir.join(SegmentFile { base_offset: self.base_offset, kind, state: FileState::Live }.name())
     }
 
-    pub fn scrub(&self, progress: &ProgressBar) -> Result<Scrubbed> {
+    /// `in_transactions` are the producers whose records stand before the segment and whose transaction has not ended; they are those behind it then.
+    pub fn scrub(&self, in_transactions: &mut BTreeSet<ProducerId>, progress: &ProgressBar) -> Result<Scrubbed> {
         let path = self.path(FileKind::Log);
         let file = RealDisk.open(&path, OpenMode::Read).map_err(CliError::file("open", &path))?;
         let size = file.len().map_err(CliError::file("read", &path))?;
@@ -62,11 +66,12 @@ impl Segment<'_> {
         let mut last_epoch = -1;
         let mut end = 0;
         let mut scan = LogScan::new(&*file, 0, size);
+        let mut bad_end = None;
         while let Some(next) = scan.next_batch().map_err(CliError::file("read", &path))? {
             let (batch, position) = match next {
                 Ok(batch) => batch,
                 Err(bad) => {
-                    self.on_bad(bad, size, &*file, &mut log)?;
+                    bad_end = Some(bad);
                     break;
                 }
             };
@@ -87,12 +92,25 @@ impl Segment<'_> {
             }
             offsets.iter_mut().for_each(|check| check.on_batch(&header, position));
             times.iter_mut().for_each(|check| check.on_batch(&header));
-            transactions.iter_mut().for_each(|check| check.on_batch(&header, abort_of(&batch)));
+            transactions.iter_mut().for_each(|check| check.on_batch(&header, end_of_transaction(&batch), in_transactions));
             scrubbed.batches += 1;
             scrubbed.records += u64::try_from(header.record_count).unwrap_or(0);
             next_offset = next_offset.max(header.next_offset());
             end = position + header.size() as u64;
             progress.inc(header.size() as u64);
+        }
+        let is_short = self.next_base.is_none() && next_offset < self.promised_end;
+        match bad_end {
+            Some(bad) => self.on_bad(bad, is_short, size, &*file, &mut log)?,
+            None if is_short => {
+                let promised = self.promised_end;
+                log.damage(
+                    Some(end),
+                    None,
+                    format!("the log ends at offset {next_offset}; the checkpoints say that it is whole up to {promised}"),
+                );
+            }
+            None => {}
         }
         progress.inc(size - end);
         scrubbed.bytes = size;
@@ -105,13 +123,14 @@ impl Segment<'_> {
         Ok(scrubbed)
     }
 
-    /// Where batches cannot be told apart any more. At the end of the active segment that is what a crash leaves, and is cut at the next start.
-    fn on_bad(&self, bad: BadBatch, size: u64, file: &dyn DiskFile, log: &mut Findings) -> Result {
+    /// Where batches cannot be told apart any more. At the end of the active segment that is what a crash leaves, and is cut at the next start;
+    /// unless the log `is_short` then.
+    fn on_bad(&self, bad: BadBatch, is_short: bool, size: u64, file: &dyn DiskFile, log: &mut Findings) -> Result {
         let BadBatch { position, reason } = bad;
         let left = size - position;
         let problem = format!("{reason}; the {left} bytes from here on cannot be read");
         let is_torn = matches!(reason, BadBatchReason::CutOff { .. }) || is_zero(file, position, size, self.dir)?;
-        if self.next_base.is_none() && is_torn {
+        if self.next_base.is_none() && is_torn && !is_short {
             log.warning(
                 Some(position),
                 None,
@@ -178,8 +197,11 @@ impl Segment<'_> {
 
     fn transactions(&self) -> Result<(Option<TransactionIndexCheck>, Vec<Finding>)> {
         let path = self.path(FileKind::TransactionIndex);
-        let Ok(metadata) = std::fs::metadata(&path) else { return Ok((None, Vec::new())) };
         let mut findings = Findings::of(&path);
+        // There is no file where nothing was aborted.
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            return Ok((Some(TransactionIndexCheck::new(Vec::new(), findings)), Vec::new()));
+        };
         let index = TransactionIndex::new(path, self.base_offset, metadata.len());
         match index.sanity_check(&RealDisk).and_then(|()| index.all(&RealDisk)) {
             Ok(entries) => Ok((Some(TransactionIndexCheck::new(entries, findings)), Vec::new())),
@@ -204,9 +226,10 @@ impl Segment<'_> {
     }
 }
 
-fn abort_of(batch: &Batch<'_>) -> Option<ProducerId> {
+/// How the transaction of a batch's producer ends here, if it does.
+fn end_of_transaction(batch: &Batch<'_>) -> Option<TransactionResult> {
     let marker = EndTransactionMarker::of_batch(&batch.header, batch.body()).ok().flatten()?;
-    (marker.marker.result == TransactionResult::Abort).then_some(batch.header.producer_id)
+    Some(marker.marker.result)
 }
 
 /// Whether everything from `position` on is zero, as a file system leaves what was reserved and not written.

@@ -39,7 +39,7 @@ fn found(root: &Path, deep: bool) -> Vec<(Severity, String)> {
     let mut partitions = Vec::new();
     collect(root, &mut partitions, &mut report).unwrap();
     for partition in &partitions {
-        scrub(partition, deep, &ProgressBar::hidden(), &mut report).unwrap();
+        scrub(partition, deep, &ProgressBar::hidden(), &mut Promised::default(), &mut report).unwrap();
     }
     report.findings.into_iter().map(|finding| (finding.severity, finding.text())).collect()
 }
@@ -124,6 +124,21 @@ fn records_are_read_when_asked() {
     });
     assert_eq!(found(root.path(), false), []);
     one(found(root.path(), true), Severity::Damage, &["the checksum is right", "(offset 6)"]);
+}
+
+#[test]
+fn an_end_in_front_of_what_was_promised_is_damage_and_no_torn_write() {
+    let (root, dir) = data_dir();
+    fs::write(root.path().join("recovery-point-offset-checkpoint"), "0\n1\norders 0 7\n").unwrap();
+    fs::write(root.path().join("replication-offset-checkpoint"), "0\n1\norders 0 6\n").unwrap();
+    assert_eq!(found(root.path(), false), []);
+    let active = dir.join("00000000000000000006.log");
+    change(&active, |bytes| bytes.truncate(80));
+    one(found(root.path(), false), Severity::Damage, &["cut off"]);
+    change(&active, |bytes| bytes.clear());
+    one(found(root.path(), false), Severity::Damage, &["ends at offset 6", "whole up to 7"]);
+    fs::remove_file(active).unwrap();
+    one(found(root.path(), false), Severity::Damage, &["ends at offset 6", "whole up to 7"]);
 }
 
 #[test]

@@ -173,6 +173,13 @@ impl ResetOffsets {
         if target == Target::File && in_file.is_none() {
             return Err(CliError::failed(format!("the file has no offsets for group {group}")));
         }
+        if self.all_topics && !self.all_groups && in_file.is_none() && committed.is_empty() {
+            let message = format!("group {group} has committed no offsets");
+            return Err(CliError::failed_with_tip(
+                message,
+                "name topics with --topic; 'klamm group list' shows the groups there are",
+            ));
+        }
         let partitions = self.partitions(client, &committed, in_file).await?;
         let bounds = bounds(client, &partitions, IsolationLevel::ReadUncommitted).await?;
         let at_time = match target {
