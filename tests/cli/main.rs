@@ -7,9 +7,6 @@ mod configs;
 mod dumps;
 mod first_mistakes;
 mod groups;
-#[allow(unused)]
-#[path = "../support/process.rs"]
-mod process;
 mod records;
 mod restarts;
 #[allow(unused)]

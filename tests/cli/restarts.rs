@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::process::BrokerProcess;
+use crate::support::process::BrokerProcess;
 
 /// How long a line may take to come.
 const DEADLINE: Duration = Duration::from_secs(60);
