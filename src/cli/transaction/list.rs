@@ -16,6 +16,9 @@ use crate::client::transactions::TransactionFilter;
 const STATES: [&str; 8] =
     ["Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead", "PrepareEpochFence"];
 
+/// Those of them in which a transaction is open.
+const OPEN: [&str; 3] = ["Ongoing", "PrepareCommit", "PrepareAbort"];
+
 #[derive(Args)]
 #[command(after_help = "Examples:
   klamm transaction list
@@ -47,8 +50,13 @@ struct Row {
 impl List {
     pub async fn run(self, client: &Client, format: Format) -> Result {
         let all = self.state.is_empty() && self.producer_id.is_empty() && self.longer_than.is_none() && self.id_pattern.is_none();
+        // A broker takes an id without a transaction for one that is open since the beginning of time.
+        let states = match (self.state, self.longer_than) {
+            (states, Some(_)) if states.is_empty() => OPEN.map(str::to_owned).to_vec(),
+            (states, _) => states,
+        };
         let filter = TransactionFilter {
-            states: self.state,
+            states,
             producer_ids: self.producer_id,
             longer_than_ms: self.longer_than.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
             id_pattern: self.id_pattern,

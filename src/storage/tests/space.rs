@@ -80,7 +80,9 @@ fn a_roll_that_fails_half_way_leaves_nothing_that_readers_or_the_next_start_coul
     for (errno, extension) in
         [(Errno::MFILE, "log"), (Errno::MFILE, "index"), (Errno::NOSPC, "index"), (Errno::NOSPC, "timeindex")]
     {
-        for stop in [LastStop::Clean, LastStop::Killed] {
+        for (stop, rolls_later) in
+            [(LastStop::Clean, false), (LastStop::Clean, true), (LastStop::Killed, false), (LastStop::Killed, true)]
+        {
             let mut bench = Bench::small_segments(1000);
             let mut log = bench.create();
             append(&mut log, &[&"x".repeat(600)]).unwrap();
@@ -92,9 +94,12 @@ fn a_roll_that_fails_half_way_leaves_nothing_that_readers_or_the_next_start_coul
             assert!(matches!(refused, Err(AppendError::Shortage { .. })), "{refused:?}");
             bench.disk.fail_no_more();
             append(&mut log, &["small"]).unwrap();
-            append(&mut log, &[&"z".repeat(600)]).unwrap();
-            let expected = read_all(&log, 0, 3, 5000);
-            assert_eq!(expected.len(), 3, "{errno} {extension}: {:?}", bench.files());
+            if rolls_later {
+                append(&mut log, &[&"z".repeat(600)]).unwrap();
+            }
+            let (when, end) = (format!("{errno} {extension} {stop:?} {rolls_later}"), log.log_end_offset());
+            let expected = read_all(&log, 0, end, 5000);
+            assert_eq!(expected.len() as Offset, end, "{when}: {:?}", bench.files());
             let log = match stop {
                 LastStop::Clean => bench.reopen(log),
                 _ => {
@@ -103,7 +108,10 @@ fn a_roll_that_fails_half_way_leaves_nothing_that_readers_or_the_next_start_coul
                     bench.open(stop, Checkpoints::default()).0
                 }
             };
-            assert_eq!(read_all(&log, 0, 3, 5000), expected, "{errno} {extension} {stop:?}: {:?}", bench.files());
+            assert_eq!(log.log_end_offset(), end, "{when}: {:?}", bench.files());
+            for from in 0..end {
+                assert_eq!(read_all(&log, from, end, 5000), expected[from as usize..], "{when}: {:?}", bench.files());
+            }
         }
     }
 }
