@@ -50,7 +50,8 @@ pub fn run(broker: &Arc<Broker>, incarnation_id: Uuid, mut changes: UnboundedRec
 /// Applies a change; `is_new` says that what it creates was not there when this broker was started.
 fn publish(broker: &Arc<Broker>, change: &MetadataChange, is_new: bool) {
     let MetadataChange { old, new, delta } = change;
-    let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
+    // At the start what the file says has to be followed, too, whether anything is set besides.
+    let configured = !is_new || delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
     if configured {
         broker.effective.follow(new);
         broker.replicas.logs.set_min_free_bytes(broker.config().log_upkeep.dir_min_free_bytes.max(0) as u64);
