@@ -9,7 +9,7 @@ mod observe;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::api::table::APIS;
 use crate::base::disk::{Disk, RealDisk};
 use crate::base::logging::Logging;
+use crate::base::tasks::spawn_vital_thread;
 use crate::base::time::Clock;
 use crate::broker::effective::Effective;
 use crate::broker::endpoints::{Endpoints, registered_host};
@@ -92,6 +93,9 @@ fn hint(error: &std::io::Error) -> &'static str {
 fn directory_hint(error: &OpenError) -> &'static str {
     match error {
         OpenError::NoDirectory(_) => "; choose a directory that this user may write to, with --data DIR",
+        OpenError::FirstDirectory(_) => {
+            "; the metadata of this node lie in it, so the node does not start before it is mended or restored"
+        }
         _ => "",
     }
 }
@@ -184,15 +188,17 @@ impl Node {
             transactions: TransactionCoordinator::new(transaction_config(&config, 0), clock.clone()),
             joined: false.into(),
         });
-        let publisher = spawn_thread("metadata-publisher", {
+        let incarnation_id = Uuid::new_v4();
+        let publisher = spawn_vital_thread("metadata-publisher", {
             let broker = broker.clone();
             // Shards of coordinators are tasks: they are spawned from this thread onto the node's runtime.
             let runtime = tokio::runtime::Handle::current();
             move || {
                 let _on_runtime = runtime.enter();
-                publisher::run(&broker, started.changes)
+                publisher::run(&broker, incarnation_id, started.changes)
             }
-        })?;
+        })
+        .map_err(StartError::Thread)?;
 
         let listeners = bound.iter().zip(&advertised).map(|(listener, advertised)| {
             let at = listener.local_addr().map_err(|source| StartError::Bind {
@@ -203,7 +209,7 @@ impl Node {
             Ok((listener.name().to_owned(), registered_host(advertised, at), advertised.port.unwrap_or(at.port())))
         });
         let registration = Registration {
-            incarnation_id: Uuid::new_v4(),
+            incarnation_id,
             listeners: listeners.collect::<Result<_, StartError>>()?,
             rack: config.node.broker_rack.clone(),
             log_dirs,
@@ -220,10 +226,11 @@ impl Node {
 
         tasks.spawn(lifecycle::keep_alive(broker.clone(), epoch, stop.clone()));
         let (stop_upkeep, stopped) = mpsc::channel();
-        let upkeep = spawn_thread("log-upkeep", {
+        let upkeep = spawn_vital_thread("log-upkeep", {
             let broker = broker.clone();
             move || background::run(&broker, &stopped)
-        })?;
+        })
+        .map_err(StartError::Thread)?;
         let memory = RequestMemory::new(request_memory(config.network.queued_max_request_bytes));
         let listening = serve(bound, &broker, &config, &memory, &tasks, &stop);
         let _ = observed.set(observe::Observed { broker: broker.clone(), memory, stop: stop.clone() });
@@ -412,8 +419,4 @@ fn memory_of_group() -> u64 {
     let around = own.ancestors().take_while(|group| group.starts_with(root));
     let bound = |group: &Path| std::fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok();
     around.filter_map(bound).min().unwrap_or(u64::MAX)
-}
-
-fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new().name(name.into()).spawn(run).map_err(StartError::Thread)
 }

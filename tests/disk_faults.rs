@@ -7,15 +7,18 @@
 #[allow(unused)]
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
 use klamm::base::ErrorCode;
 use support::Client;
-use support::everyday::batch;
+use support::everyday::{batch, error, topic_name};
 use support::process::{BrokerProcess, Launch};
 use tempfile::TempDir;
 
@@ -197,6 +200,98 @@ fn a_directory_that_fails_is_taken_offline_and_the_other_serves() {
     assert!(broker.is_running());
 }
 
+/// Where a partition ends.
+fn end_of(client: &mut Client, topic: &str, partition: i32) -> Result<i64, ErrorCode> {
+    let asked = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(-1);
+    let topic = ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![asked]);
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    let response = client.call(6, &request);
+    let partition = &response.topics[0].partitions[0];
+    error(partition.error_code).map_or(Ok(partition.offset), Err)
+}
+
+/// Asserts that a partition is neither written, nor read, nor looked at.
+fn assert_not_served(client: &mut Client, topic: &str, partition: i32) {
+    for acks in [1, -1] {
+        assert_eq!(client.try_produce(topic, partition, acks, batch(&[&value(0)])).err(), STORAGE, "{topic}-{partition}");
+    }
+    assert_eq!(client.try_fetch(topic, partition, 0, 1 << 20).err(), STORAGE, "{topic}-{partition}");
+    assert_eq!(end_of(client, topic, partition).err(), STORAGE, "{topic}-{partition}");
+}
+
+/// What a group has committed, once its coordinator has been loaded.
+fn committed(client: &mut Client, group: &str, topic: &str) -> i64 {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match client.committed(group, topic) {
+            Ok(offset) => return offset,
+            Err(ErrorCode::CoordinatorLoadInProgress) => assert!(Instant::now() < deadline, "the coordinator is never loaded"),
+            Err(code) => panic!("{code:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Names and contents of all files of a directory.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn what_lies_on_a_disk_that_is_missing_at_the_start_waits_for_it() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = second.path().join("data");
+    let settings = ["num.partitions=6", "offsets.topic.num.partitions=4"];
+    let mut broker = Launch::with(&settings).data(first.path()).data(&data).start();
+    let mut client = Client::connect(broker.address());
+    assert_eq!(client.make_topic("t"), 6);
+    for partition in 0..6 {
+        assert_eq!(client.try_produce("t", partition, -1, batch(&[&value(0)])), Ok(0));
+    }
+    for n in 0..8 {
+        assert_eq!(client.commit(&format!("group {n}"), "t", n), None);
+    }
+    let missing: Vec<i32> = (0..6).filter(|p| data.join(format!("t-{p}")).is_dir()).collect();
+    assert!(!missing.is_empty() && missing.len() < 6, "both directories have partitions: {missing:?}");
+    broker.stop();
+
+    let away = second.path().join("away");
+    fs::rename(&data, &away).unwrap();
+    fs::write(&data, "where the disk was").unwrap();
+    broker.start_again();
+    broker.wait_until_it_says("a log directory cannot be used");
+    broker.wait_until_it_says("partitions without a log in the directories that can be used are not served");
+    let mut client = Client::connect(broker.address());
+    for partition in 0..6 {
+        match missing.contains(&partition) {
+            true => assert_not_served(&mut client, "t", partition),
+            false => assert_eq!(client.try_produce("t", partition, -1, batch(&[&value(1)])), Ok(1)),
+        }
+    }
+    assert_eq!(client.make_topic("made-meanwhile"), 6);
+    for partition in 0..6 {
+        assert_eq!(client.try_produce("made-meanwhile", partition, -1, batch(&[&value(0)])), Ok(0));
+    }
+    broker.stop();
+
+    fs::remove_file(&data).unwrap();
+    fs::rename(&away, &data).unwrap();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    for partition in 0..6 {
+        let records = if missing.contains(&partition) { 1 } else { 2 };
+        let expected: Vec<_> = (0..records).map(|n| (n, value(n))).collect();
+        assert!(client.read_from("t", partition, 0) == expected, "partition {partition}");
+        assert_eq!(client.try_produce("t", partition, -1, batch(&[&value(records)])), Ok(records));
+        assert_eq!(client.read_from("made-meanwhile", partition, 0), [(0, value(0))]);
+    }
+    for n in 0..8 {
+        assert_eq!(committed(&mut client, &format!("group {n}"), "t"), n);
+    }
+    broker.stop();
+}
+
 #[test]
 fn a_data_directory_that_cannot_be_used_is_named_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
@@ -204,6 +299,9 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason() {
     fs::write(&file, "not a directory").unwrap();
     Launch::default().data(&file).refused().says(&["file", "not a directory", "--data DIR"]);
     Launch::default().data(file.join("below")).refused().says(&["below"]);
+    let second = dir.path().join("second");
+    let refused = Launch::default().data(&file).data(second).refused();
+    refused.says(&["the first log directory", "file", "not a directory", "the metadata of this node lie in it"]);
 
     let running = BrokerProcess::start(&[]);
     Launch::default().data(running.data()).refused().says(&["in use", &running.pid().to_string()]);
@@ -288,4 +386,65 @@ fn a_flipped_bit_harms_its_batch_and_no_other() {
     let damaged = klamm::record::batches::batches(&fetched.records).next().unwrap().unwrap();
     assert!(damaged.verify_checksum().is_err());
     assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_neither_served_nor_touched() {
+    let (mut broker, count) = stopped_with_records(|broker| assert!(!broker.stop().is_zero()));
+    let log = broker.log_of("t", 0);
+    // After a stop in order every file has to be whole.
+    let damage = || fs::write(log.join("partition.metadata"), "version").unwrap();
+    damage();
+    let before = contents(&log);
+    broker.start_again();
+    broker.wait_until_it_says("a log cannot be opened");
+    let mut client = Client::connect(broker.address());
+    assert_not_served(&mut client, "t", 0);
+    assert_eq!(client.make_topic("t"), 1, "it is still there");
+    assert_eq!(client.make_topic("other"), 1);
+    assert_eq!(client.try_produce("other", 0, -1, batch(&[&value(0)])), Ok(0));
+    assert_not_served(&mut client, "t", 0);
+    broker.stop();
+    assert!(contents(&log) == before, "its files are as they were");
+
+    // That directory was not closed in order, so the next start does not take the file's word for anything.
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_all_there(&mut client, "t", 0, count);
+    assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));
+    broker.stop();
+
+    damage();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_not_served(&mut client, "t", 0);
+    assert_eq!(client.delete_topic("t"), None);
+    assert_eq!(client.make_topic("t"), 1);
+    assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(0)])), Ok(0));
+    let names: Vec<String> =
+        fs::read_dir(broker.data()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert!(names.iter().any(|name| name.starts_with("t-0.") && name.ends_with("-delete")), "{names:?}");
+    broker.stop();
+}
+
+#[test]
+fn a_log_is_not_taken_for_one_of_a_topic_that_the_end_of_the_metadata_log_has_deleted() {
+    let mut broker = BrokerProcess::start(&[]);
+    let mut client = Client::connect(broker.address());
+    client.make_topic("t");
+    assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(0)])), Ok(0));
+    // How far the metadata log is committed is noted without a flush: a loss of power may bring an old note back.
+    let note = broker.data().join("metadata/committed");
+    let old_note = fs::read(&note).unwrap();
+    assert_eq!(client.delete_topic("t"), None);
+    client.make_topic("t");
+    for n in 0..3 {
+        assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(n)])), Ok(n));
+    }
+    broker.kill();
+    assert_ne!(fs::read(&note).unwrap(), old_note);
+    fs::write(&note, old_note).unwrap();
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_all_there(&mut client, "t", 0, 3);
 }

@@ -3,12 +3,18 @@
 //!
 //! Invariants: changes are applied one after the other, in the order of the metadata log, none left out; a client is told only what the
 //! broker already does. Creating and deleting logs waits for the disk, so all of this has a thread of its own.
+//!
+//! A start reads the metadata log back, and nobody knows where its end was before this broker's new registration stands behind it. Until then images may
+//! show topics that are long deleted, whose names others have now, with logs that are on this disk. So the first change that is applied leads from
+//! nothing to that registration: it holds all that was decided before, and what is created later is new (Kafka's `MetadataLoader`
+//! likewise publishes nothing before it has caught up).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::mpsc::UnboundedReceiver;
+use uuid::Uuid;
 
 use super::Broker;
 use super::groups::group_config;
@@ -18,25 +24,34 @@ use super::transactions::transaction_config;
 use crate::base::ids::TopicId;
 use crate::coordinator::group::request::DeletedTopic;
 use crate::coordinator::partition_log::PartitionLog;
-use crate::metadata::{MetadataImage, ResourceType, TRANSACTION_VERSION, TopicImage};
+use crate::metadata::{MetadataDelta, MetadataImage, ResourceType, TRANSACTION_VERSION, TopicImage};
 use crate::quorum::MetadataChange;
 use crate::replica::manager::Applied;
 
-/// Applies changes until the controller ends.
-pub fn run(broker: &Arc<Broker>, mut changes: UnboundedReceiver<MetadataChange>) {
-    let mut first = true;
+/// Applies changes until the controller ends; the first with the registration of this incarnation of the broker.
+pub fn run(broker: &Arc<Broker>, incarnation_id: Uuid, mut changes: UnboundedReceiver<MetadataChange>) {
+    let mut caught_up = false;
     while let Some(change) = changes.blocking_recv() {
-        publish(broker, &change);
-        if first {
+        if caught_up {
+            publish(broker, &change, true);
+            continue;
+        }
+        let registered = change.new.broker(broker.id);
+        caught_up = registered.is_some_and(|registered| registered.incarnation_id == incarnation_id);
+        if caught_up {
+            let old = Arc::<MetadataImage>::default();
+            let delta = Arc::new(MetadataDelta::between(&old, &change.new));
+            publish(broker, &MetadataChange { old, delta, new: change.new }, false);
             broker.replicas.tell_of_strays();
-            first = false;
         }
     }
 }
 
-fn publish(broker: &Arc<Broker>, change: &MetadataChange) {
+/// Applies a change; `is_new` says that what it creates was not there when this broker was started.
+fn publish(broker: &Arc<Broker>, change: &MetadataChange, is_new: bool) {
     let MetadataChange { old, new, delta } = change;
-    let configured = delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
+    // At the start what the file says has to be followed, too, whether anything is set besides.
+    let configured = !is_new || delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
     if configured {
         broker.effective.follow(new);
         broker.replicas.logs.set_min_free_bytes(broker.config().log_upkeep.dir_min_free_bytes.max(0) as u64);
@@ -58,9 +73,11 @@ fn publish(broker: &Arc<Broker>, change: &MetadataChange) {
     }
     let renamed = delta.configs.iter().filter(|resource| resource.kind == ResourceType::Topic);
     touched.extend(renamed.filter_map(|resource| new.topics().id_of(&resource.name)));
+    // What is gone first: one round of the controller may delete a topic and make another of its name.
+    touched.sort_by_key(|id| new.topic_by_id(*id).is_some());
     let mut deleted = Vec::new();
     for id in touched {
-        deleted.extend(follow_topic(broker, old, new, id));
+        deleted.extend(follow_topic(broker, old, new, id, is_new));
     }
     broker.metadata.show(new.clone());
     // Now that nobody commits an offset of them any more.
@@ -70,12 +87,18 @@ fn publish(broker: &Arc<Broker>, change: &MetadataChange) {
 }
 
 /// Follows one topic; gives it back if it was deleted.
-fn follow_topic(broker: &Arc<Broker>, old: &MetadataImage, new: &MetadataImage, id: TopicId) -> Option<DeletedTopic> {
+fn follow_topic(
+    broker: &Arc<Broker>,
+    old: &MetadataImage,
+    new: &MetadataImage,
+    id: TopicId,
+    is_new: bool,
+) -> Option<DeletedTopic> {
     let now = broker.clock.wall_ms();
     if let Some(topic) = new.topic_by_id(id) {
         count_isr_changes(broker, old, topic);
         let config = broker.effective.topic(new, &topic.name);
-        let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, now);
+        let applied = broker.replicas.apply(topic, is_internal(&topic.name), config, is_new, now);
         match &*topic.name {
             CONSUMER_OFFSETS => follow_offsets_topic(broker, topic, applied),
             TRANSACTION_STATE => follow_transaction_topic(broker, topic, applied),
@@ -128,5 +151,46 @@ fn follow_transaction_topic(broker: &Arc<Broker>, topic: &TopicImage, applied: A
         if let Some(shard) = broker.transactions.on_elected(number, leader_epoch, Arc::new(PartitionLog(partition))) {
             tokio::spawn(markers::run(broker.clone(), shard));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::{Inputs, load};
+    use crate::metadata::testing::{partition, topic};
+    use crate::metadata::{MetadataRecord, RecordBatch};
+    use crate::node::Node;
+
+    /// The step that these records make.
+    fn step(old: &Arc<MetadataImage>, records: Vec<MetadataRecord>) -> MetadataChange {
+        let (mut new, mut delta) = (MetadataImage::clone(old), MetadataDelta::default());
+        let batch = RecordBatch { claim_epoch: old.claim_epoch(), seq: old.last_seq() + 1, records };
+        new.apply(old.offset() + 1, &batch, &mut delta).unwrap();
+        MetadataChange { old: old.clone(), new: Arc::new(new), delta: Arc::new(delta) }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_topic_may_take_the_name_of_one_that_is_deleted_in_the_same_step() {
+        let data = TempDir::new().unwrap();
+        let set = vec!["listeners=PLAINTEXT://127.0.0.1:0".to_owned(), format!("log.dirs={}", data.path().display())];
+        let node = Node::start(load(Inputs { set, ..Inputs::default() }).unwrap()).await.unwrap();
+        let broker = node.broker().clone();
+        let publishing = tokio::task::spawn_blocking(move || {
+            let made = step(&broker.metadata.image(), vec![topic(2, "t"), partition(2, 0)]);
+            publish(&broker, &made, true);
+            let gone = MetadataRecord::RemoveTopic { topic_id: Uuid::from_u128(2) };
+            let replaced = step(&made.new, vec![gone, topic(1, "t"), partition(1, 0)]);
+            assert_eq!(replaced.delta.topics.len(), 2);
+            publish(&broker, &replaced, true);
+            let hosted = broker.replicas.topic("t").unwrap();
+            assert_eq!(hosted.id(), Uuid::from_u128(1));
+            assert_eq!(hosted.partition(0).unwrap().with_log(|log| log.topic_id()), Some(Some(Uuid::from_u128(1))));
+            assert!(broker.replicas.topic_by_id(Uuid::from_u128(2)).is_none());
+        });
+        publishing.await.unwrap();
+        node.stop().await;
     }
 }

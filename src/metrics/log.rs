@@ -71,9 +71,17 @@ pub struct LogDirectoryGauges<'a> {
 }
 
 impl Samples {
-    /// All log directories of the broker.
-    pub fn log_directories<'a>(&mut self, directories: impl IntoIterator<Item = LogDirectoryGauges<'a>>) {
+    /// All log directories of the broker, and those that it has had to do without from its start.
+    pub fn log_directories<'a>(
+        &mut self,
+        directories: impl IntoIterator<Item = LogDirectoryGauges<'a>>,
+        unusable: impl IntoIterator<Item = &'a Path>,
+    ) {
         let mut offline = 0;
+        for path in unusable {
+            offline += 1;
+            self.add(&DIRECTORY_OFFLINE, &[Label::from(path.to_string_lossy().into_owned())], 1);
+        }
         let (mut all_recent, mut all_flushes) = (Counts::default(), 0);
         for LogDirectoryGauges { path, online, bytes, space, flushes } in directories {
             let label = [Label::from(path.to_string_lossy().into_owned())];
@@ -110,12 +118,13 @@ mod tests {
         let good = LogDirectoryGauges { path, online: true, bytes: 5, space: Some(Space { total: 9, free: 7 }), flushes: &fast };
         let path = Path::new("/data/\"2\"\n");
         let bad = LogDirectoryGauges { path, online: false, bytes: 0, space: None, flushes: &slow };
-        out.log_directories([good, bad]);
+        out.log_directories([good, bad], [Path::new("/data/3")]);
         let text = out.into_open_metrics();
         for line in [
-            "kafka_log_logmanager_offlinelogdirectorycount 1\n",
+            "kafka_log_logmanager_offlinelogdirectorycount 2\n",
             "kafka_log_logmanager_logdirectoryoffline{logDirectory=\"/data/1\"} 0\n",
             "kafka_log_logmanager_logdirectoryoffline{logDirectory=\"/data/\\\"2\\\"\\n\"} 1\n",
+            "kafka_log_logmanager_logdirectoryoffline{logDirectory=\"/data/3\"} 1\n",
             "klamm_log_directory_free_bytes{logDirectory=\"/data/1\"} 7\n",
             "kafka_log_logflushstats_logflushrateandtimems_count 2\n",
             "klamm_log_flush_duration_seconds_sum{logDirectory=\"/data/1\"} 0.004\n",

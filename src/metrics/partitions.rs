@@ -30,7 +30,7 @@ metrics! {
     /// Partitions led with just min.insync.replicas in sync: one more loss and they refuse acks=all.
     pub AT_MIN_ISR = gauge "kafka_server_replicamanager_atminisrpartitioncount" [];
 
-    /// Replicas in log directories that failed.
+    /// Replicas in log directories that failed, and those whose logs could not be opened.
     pub OFFLINE_REPLICAS = gauge "kafka_server_replicamanager_offlinereplicacount" [];
 
     /// Bytes of segments.
@@ -54,15 +54,22 @@ pub struct PartitionGauges<'a> {
     pub offline: bool,
     /// `None` on a follower.
     pub leader: Option<LeaderGauges>,
+    /// `None` if it could not be opened.
+    pub log: Option<LogGauges>,
+    /// Produce requests that wait for it.
+    pub waiting_produces: usize,
+    /// Fetch requests that wait for it.
+    pub waiting_fetches: usize,
+}
+
+/// How the log of a partition stands.
+#[derive(Clone, Copy, Debug)]
+pub struct LogGauges {
     /// Bytes of segments.
     pub size: u64,
     pub segments: u64,
     pub start_offset: i64,
     pub end_offset: i64,
-    /// Produce requests that wait for it.
-    pub waiting_produces: usize,
-    /// Fetch requests that wait for it.
-    pub waiting_fetches: usize,
 }
 
 /// How a partition stands in the eyes of its leader.
@@ -93,8 +100,8 @@ impl Samples {
                 under_min += i64::from(in_sync < min_in_sync);
                 at_min += i64::from(in_sync == min_in_sync && replicas > 1);
             }
-            let values =
-                [partition.size.cast_signed(), partition.segments.cast_signed(), partition.start_offset, partition.end_offset];
+            let Some(LogGauges { size, segments, start_offset, end_offset }) = partition.log else { continue };
+            let values = [size.cast_signed(), segments.cast_signed(), start_offset, end_offset];
             if self.per_partition {
                 for (metric, value) in OF_LOG.into_iter().zip(values) {
                     self.add(metric, &[partition.topic.into(), partition.partition.into()], value);
@@ -138,12 +145,9 @@ mod tests {
         let partition = |topic, partition, leader| PartitionGauges {
             topic,
             partition,
-            offline: partition == 7,
+            offline: partition >= 7,
             leader,
-            size: 100,
-            segments: 2,
-            start_offset: 5,
-            end_offset: 15,
+            log: (partition != 8).then_some(LogGauges { size: 100, segments: 2, start_offset: 5, end_offset: 15 }),
             waiting_produces: 1,
             waiting_fetches: 2,
         };
@@ -153,6 +157,7 @@ mod tests {
             partition(&orders, 1, leader(2)),
             partition(&orders, 2, leader(1)),
             partition(&rates, 7, None),
+            partition(&rates, 8, None),
         ]);
         out.into_open_metrics()
     }
@@ -166,19 +171,20 @@ mod tests {
         let each = text(true);
         assert!(each.contains("kafka_log_log_size{topic=\"orders\",partition=\"2\"} 100\n"), "{each}");
         assert!(!each.contains("kafka_log_log_size{topic=\"orders\"} "));
+        assert!(!each.contains("partition=\"8\""), "nobody knows the size of a log that could not be opened");
     }
 
     #[test]
     fn a_lost_replica_shows() {
         let text = text(false);
         for line in [
-            "kafka_server_replicamanager_partitioncount 4\n",
+            "kafka_server_replicamanager_partitioncount 5\n",
             "kafka_server_replicamanager_leadercount 3\n",
             "kafka_server_replicamanager_underreplicatedpartitions 2\n",
             "kafka_server_replicamanager_underminisrpartitioncount 1\n",
             "kafka_server_replicamanager_atminisrpartitioncount 1\n",
-            "kafka_server_replicamanager_offlinereplicacount 1\n",
-            "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"} 8\n",
+            "kafka_server_replicamanager_offlinereplicacount 2\n",
+            "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"} 10\n",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

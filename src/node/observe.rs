@@ -101,13 +101,14 @@ impl Observed {
         for log in replicas.logs.logs() {
             *sizes.entry(log.directory().id()).or_insert(0) += log.size();
         }
-        out.log_directories(replicas.logs.directories().map(|directory| LogDirectoryGauges {
+        let directories = replicas.logs.directories().map(|directory| LogDirectoryGauges {
             path: directory.path(),
             online: directory.offline().is_none(),
             bytes: sizes.get(&directory.id()).copied().unwrap_or(0),
             space: directory.disk().space(directory.path()).ok(),
             flushes: directory.flushes(),
-        }));
+        });
+        out.log_directories(directories, replicas.logs.unusable_directories().iter().map(|directory| &*directory.path));
     }
 
     fn collect_cleaner(&self, out: &mut Samples) {
@@ -152,6 +153,9 @@ impl Observed {
             let offline = directory.offline();
             let detail = offline.map_or_else(String::new, |offline| offline.reason.to_string());
             Check::new(format!("log directory {}", directory.path().display()), offline.is_none(), detail)
+        }));
+        checks.extend(self.broker.replicas.logs.unusable_directories().iter().map(|directory| {
+            Check::new(format!("log directory {}", directory.path.display()), false, directory.reason.to_string())
         }));
         Readiness::of(checks)
     }

@@ -1,15 +1,17 @@
 //! The partitions this broker hosts, by topic name and id.
 //!
 //! Invariants: names ↔ ids is a bijection over the hosted topics; a partition that was deleted is not found any more, though a request
-//! under way may still hold it.
+//! under way may still hold it; a log is made only for a partition that cannot have one already. A partition whose log may be there, but cannot be
+//! had, is hosted without it: nobody is told that it is empty, and nothing is written in its place.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, RwLock};
-
 use tracing::{error, warn};
+use uuid::Uuid;
 
 use super::partition::{Partition, RoleChange};
 use crate::base::ids::{BrokerId, LeaderEpoch, TimestampMs, TopicId, TopicPartition};
@@ -61,6 +63,21 @@ impl HostedTopic {
     }
 }
 
+/// Why a partition has no log to be hosted with.
+enum NoLog {
+    /// It lies in its directory, but could not be opened.
+    Unopened,
+    /// It may lie in a log directory that cannot be used.
+    Missing,
+    Failed(LogError),
+}
+
+impl From<LogError> for NoLog {
+    fn from(error: LogError) -> Self {
+        NoLog::Failed(error)
+    }
+}
+
 #[derive(Default)]
 struct Hosted {
     by_name: HashMap<Arc<str>, Arc<HostedTopic>>,
@@ -108,14 +125,16 @@ impl ReplicaManager {
         self.topic(topic)?.partition(number)
     }
 
-    /// Takes over what the metadata says of a topic: hosts what is assigned to this broker, with the role it gives.
-    pub fn apply(&self, topic: &TopicImage, internal: bool, config: TopicConfig, now: TimestampMs) -> Applied {
+    /// Takes over what the metadata says of a topic: hosts what is assigned to this broker, with the role it gives. Partitions that are not hosted yet
+    /// are new if `is_new`; otherwise they may have been there before this broker was started (Kafka's `isNew`).
+    pub fn apply(&self, topic: &TopicImage, internal: bool, config: TopicConfig, is_new: bool, now: TimestampMs) -> Applied {
         let config = Arc::new(config);
         let hosted = self.host(topic, internal, &config);
         hosted.config.store(config.clone());
         let mut partitions = hosted.partitions();
         partitions.resize(topic.partitions.len(), None);
         let mut applied = Applied::default();
+        let mut missing = Vec::new();
         for (number, registration) in topic.iter() {
             if !registration.replicas.contains(&self.broker_id) {
                 continue;
@@ -123,10 +142,18 @@ impl ReplicaManager {
             let place = &mut partitions[number as usize];
             if place.is_none() {
                 let name = TopicPartition { topic: topic.name.clone(), partition: number };
-                match self.open(name.clone(), topic.id, &config, now) {
-                    Ok(log) => *place = Some(Partition::new(name, topic.id, log, hosted.metrics.clone())),
-                    Err(error) => error!(partition = %name, %error, "cannot host a partition"),
-                }
+                let directory = registration.directory_of(self.broker_id);
+                *place = match self.open(&name, topic.id, directory, &config, is_new, now) {
+                    Ok(log) => Some(Partition::new(name, topic.id, log, hosted.metrics.clone())),
+                    Err(NoLog::Failed(error)) => {
+                        error!(partition = %name, %error, "cannot host a partition");
+                        None
+                    }
+                    Err(absent) => {
+                        missing.extend(matches!(absent, NoLog::Missing).then_some(number));
+                        Some(Partition::offline(name, topic.id, hosted.metrics.clone()))
+                    }
+                };
             }
             let Some(partition) = place else { continue };
             match partition.apply(self.broker_id, registration, &config) {
@@ -134,6 +161,15 @@ impl ReplicaManager {
                 RoleChange::Resigned => applied.resigned.push(number),
                 RoleChange::None => {}
             }
+        }
+        if !missing.is_empty() {
+            let unusable: Vec<_> =
+                self.logs.unusable_directories().iter().map(|directory| directory.path.display().to_string()).collect();
+            error!(
+                topic = %topic.name, partitions = ?missing, directories = ?unusable,
+                "partitions without a log in the directories that can be used are not served, as theirs may lie in one that cannot; mend it and \
+                 restart, or take it out of log.dirs to have them begin anew, empty"
+            );
         }
         *hosted.partitions.write() = partitions;
         applied
@@ -157,17 +193,44 @@ impl ReplicaManager {
         new
     }
 
-    /// The log of a partition: one that was found if it is of this very topic, else a new one.
-    fn open(&self, name: TopicPartition, id: TopicId, config: &Arc<TopicConfig>, now: TimestampMs) -> Result<Log, LogError> {
-        if let Some(mut log) = self.found.lock().remove(&name) {
-            if log.topic_id().is_none_or(|known| known == id) {
+    /// The log of a partition: one that was found if it is of this very topic, else a new one, if there cannot be another.
+    fn open(
+        &self,
+        name: &TopicPartition,
+        id: TopicId,
+        directory: Option<Uuid>,
+        config: &Arc<TopicConfig>,
+        is_new: bool,
+        now: TimestampMs,
+    ) -> Result<Log, NoLog> {
+        if let Entry::Occupied(mut found) = self.found.lock().entry(name.clone()) {
+            if found.get().topic_id().is_none_or(|known| known == id) {
+                let mut log = found.remove();
                 log.set_config(config.clone());
                 return Ok(log);
             }
-            let path = self.logs.put_aside(log, now)?;
+            let path = self.logs.put_aside(found.get_mut(), now)?;
+            found.remove();
             warn!(partition = %name, path = %path.display(), "the log found belongs to another topic of this name; it was put aside");
         }
-        self.logs.create_log(&name, Some(id), config, now)
+        if let Some(unopened) = self.logs.unopened(name) {
+            if !is_new {
+                return Err(NoLog::Unopened);
+            }
+            let path = self.logs.put_unopened_aside(name, &unopened, now)?;
+            warn!(partition = %name, path = %path.display(), "the log that could not be opened is of an earlier topic of this name; it was put aside");
+        }
+        if !is_new && self.may_be_missing(directory) {
+            return Err(NoLog::Missing);
+        }
+        Ok(self.logs.create_log(name, Some(id), config, now)?)
+    }
+
+    /// Whether the log of a partition that was there before the start may lie in a directory that cannot be used now. `directory` is where the metadata
+    /// say that it is, which may be nowhere in particular.
+    fn may_be_missing(&self, directory: Option<Uuid>) -> bool {
+        let is_here = || self.logs.directories().any(|online| Some(online.id()) == directory);
+        !self.logs.unusable_directories().is_empty() && !is_here()
     }
 
     /// Gives up a deleted topic; its files go after `file.delete.delay.ms`.
@@ -178,12 +241,33 @@ impl ReplicaManager {
             hosted.by_name.remove(&topic.name);
         }
         drop(hosted);
+        let mut logs = Vec::new();
         for partition in topic.partitions().iter().flatten() {
-            if let Err(error) = partition.delete(&self.logs, now) {
-                warn!(partition = %partition.name(), %error, "cannot delete a partition's files");
+            let offline = partition.is_offline();
+            match partition.take_log() {
+                Some(log) => logs.push(log),
+                None if offline => self.delete_offline(partition.name(), topic.config().file_delete_delay_ms, now),
+                None => {}
             }
         }
+        for (partition, error) in self.logs.delete_logs(logs, now) {
+            warn!(%partition, %error, "cannot delete a partition's files now");
+        }
         Some(topic)
+    }
+
+    /// Deletes what there is of a partition that was hosted without its log.
+    fn delete_offline(&self, name: &TopicPartition, delay_ms: i64, now: TimestampMs) {
+        match self.logs.unopened(name) {
+            None => {
+                warn!(partition = %name, "the files of a deleted partition stay, if they lie in a log directory that cannot be used")
+            }
+            Some(unopened) => {
+                if let Err(error) = self.logs.delete_unopened(name, &unopened, delay_ms, now) {
+                    warn!(partition = %name, path = %unopened.dir().display(), %error, "cannot delete a partition's files");
+                }
+            }
+        }
     }
 
     /// Closes every log in order, when nothing is appended any more; true if all are proven clean.
@@ -200,5 +284,13 @@ impl ReplicaManager {
         for log in self.found.lock().values() {
             warn!(partition = %log.partition(), path = %log.dir().display(), "no topic claims this log; it is left as it is");
         }
+        for (name, unopened) in self.logs.unopened_logs() {
+            if self.partition(&name.topic, name.partition).is_none() {
+                warn!(partition = %name, path = %unopened.dir().display(), "no topic claims this log, which cannot be opened; it is left as it is");
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

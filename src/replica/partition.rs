@@ -18,14 +18,14 @@ use crate::base::ids::{BrokerId, LeaderEpoch, NO_LEADER_EPOCH, Offset, ProducerI
 use crate::config::topic::{Flush, TopicConfig};
 use crate::metadata::PartitionRegistration;
 use crate::metrics::TopicMetrics;
-use crate::metrics::partitions::{LeaderGauges, PartitionGauges};
+use crate::metrics::partitions::{LeaderGauges, LogGauges, PartitionGauges};
 use crate::record::validate::Validated;
 pub use crate::storage::TimestampAndOffset as Found;
 use crate::storage::cleaner::LogOwner;
 use crate::storage::leader_epochs::EpochEnd;
 use crate::storage::producer_state::{AppendOrigin, FirstOfTransaction, ProducerStateEntry, VerificationGuard};
 use crate::storage::transaction_index::AbortedTxn;
-use crate::storage::{AppendError, Log, LogError, LogManager, ReadError, ReadPlan};
+use crate::storage::{AppendError, Log, ReadError, ReadPlan};
 
 /// Which acknowledgement a producer asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub struct Partition {
 }
 
 struct State {
-    /// `None` once it was deleted or closed; then this broker does not lead either.
+    /// `None` once it was deleted or closed, or where it cannot be had; then this broker does not lead either.
     log: Option<Log>,
     role: Role,
     /// Producers, by the high watermark they wait for.
@@ -154,6 +154,9 @@ enum Role {
         leader_epoch: LeaderEpoch,
     },
     Leader(Leadership),
+    /// The log cannot be had until the broker starts anew: it was not opened, or may lie in a directory that is missing. Whoever leads by the metadata,
+    /// clients are told KAFKA_STORAGE_ERROR (Kafka's `HostedPartition.Offline`).
+    Offline,
 }
 
 #[derive(Clone, Debug)]
@@ -175,16 +178,19 @@ impl Partition {
                     partition.on_flushed();
                 }
             }));
-            let state = State {
-                log: Some(log),
-                role: Role::NotLeader { leader_epoch: NO_LEADER_EPOCH },
-                committed: OffsetWaiters::default(),
-                durable: OffsetWaiters::default(),
-                readable: OffsetWaiters::default(),
-                stable: OffsetWaiters::default(),
-            };
+            let state = State::new(Some(log), Role::NotLeader { leader_epoch: NO_LEADER_EPOCH });
             Self { name, topic_id, metrics, state: Mutex::new(state) }
         })
+    }
+
+    /// A partition that cannot be served because its log cannot be had.
+    pub fn offline(name: TopicPartition, topic_id: TopicId, metrics: Arc<TopicMetrics>) -> Arc<Self> {
+        Arc::new(Self { name, topic_id, metrics, state: Mutex::new(State::new(None, Role::Offline)) })
+    }
+
+    /// Whether it was hosted without its log.
+    pub fn is_offline(&self) -> bool {
+        matches!(self.state.lock().role, Role::Offline)
     }
 
     pub fn name(&self) -> &TopicPartition {
@@ -203,7 +209,10 @@ impl Partition {
     /// How it stands, for the metrics; `None` if it has no log any more.
     pub fn gauges(&self) -> Option<PartitionGauges<'_>> {
         let state = self.state.lock();
-        let log = state.log.as_ref()?.shared();
+        let log = state.log.as_ref().map(|log| log.shared());
+        if log.is_none() && !matches!(state.role, Role::Offline) {
+            return None;
+        }
         let leader = state.role.leadership().ok().map(|leadership| LeaderGauges {
             replicas: leadership.replicas,
             in_sync: leadership.isr.len(),
@@ -214,10 +223,12 @@ impl Partition {
             partition: self.name.partition,
             offline: !state.is_online(),
             leader,
-            size: log.size(),
-            segments: log.segment_count(),
-            start_offset: log.log_start_offset(),
-            end_offset: log.log_end_offset(),
+            log: log.map(|log| LogGauges {
+                size: log.size(),
+                segments: log.segment_count(),
+                start_offset: log.log_start_offset(),
+                end_offset: log.log_end_offset(),
+            }),
             waiting_produces: state.committed.len() + state.durable.len(),
             waiting_fetches: state.readable.len() + state.stable.len(),
         })
@@ -260,12 +271,7 @@ impl Partition {
         }
     }
 
-    /// Gives the log up; whoever still asks is told that this broker does not lead.
-    pub fn delete(&self, logs: &LogManager, now: TimestampMs) -> Result<(), LogError> {
-        self.take_log().map_or(Ok(()), |log| logs.delete_log(log, now))
-    }
-
-    /// Takes the log away to close it; whoever still asks is told that this broker does not lead.
+    /// Takes the log away to close or delete it; whoever still asks is told that this broker does not lead.
     pub fn take_log(&self) -> Option<Log> {
         let mut state = self.state.lock();
         state.role = Role::NotLeader { leader_epoch: state.role.leader_epoch() };
@@ -559,6 +565,17 @@ impl LogOwner for Partition {
 }
 
 impl State {
+    fn new(log: Option<Log>, role: Role) -> Self {
+        Self {
+            log,
+            role,
+            committed: OffsetWaiters::default(),
+            durable: OffsetWaiters::default(),
+            readable: OffsetWaiters::default(),
+            stable: OffsetWaiters::default(),
+        }
+    }
+
     fn acknowledgements(&mut self, acks: Acks) -> &mut OffsetWaiters {
         if acks == Acks::All { &mut self.committed } else { &mut self.durable }
     }
@@ -607,6 +624,7 @@ impl Role {
         match self {
             Role::NotLeader { leader_epoch } => *leader_epoch,
             Role::Leader(leadership) => leadership.leader_epoch,
+            Role::Offline => NO_LEADER_EPOCH,
         }
     }
 
@@ -618,11 +636,15 @@ impl Role {
         match self {
             Role::Leader(leadership) => Ok(leadership),
             Role::NotLeader { .. } => Err(ErrorCode::NotLeaderOrFollower),
+            Role::Offline => Err(ErrorCode::KafkaStorageError),
         }
     }
 
     /// `Partition.checkCurrentLeaderEpoch`, then leadership: an old epoch is fenced, a newer one not known here yet; −1 is not checked.
     fn check_epoch(&self, requested: LeaderEpoch) -> Result<&Leadership, ErrorCode> {
+        if let Role::Offline = self {
+            return self.leadership();
+        }
         let current = self.leader_epoch();
         if requested >= 0 && requested < current {
             return Err(ErrorCode::FencedLeaderEpoch);

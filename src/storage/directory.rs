@@ -3,7 +3,8 @@
 //! Invariant: online → offline, never back. A directory goes offline at the first error of a write or sync that is not a lack of space; it is
 //! not tried again before a restart, since nobody knows what such an error left on the disk.
 
-use std::collections::BTreeMap;
+mod checkpoints;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +13,15 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::checkpoint::{FileError, offsets};
+use self::checkpoints::Checkpoints;
+pub(super) use self::checkpoints::Offsets;
+use super::checkpoint::FileError;
 use super::file_cache::FileCache;
 use super::flusher::FlushQueue;
 use super::names::{FileKind, FileState, SegmentFile};
 use super::room::Room;
 use crate::base::disk::Disk;
-use crate::base::ids::{Offset, TimestampMs, TopicPartition};
+use crate::base::ids::{Offset, TimestampMs};
 use crate::metrics::log::FlushMetrics;
 
 /// The log directory does not serve any more.
@@ -43,12 +46,8 @@ pub struct LogDirectory {
     flushes: FlushMetrics,
     pub(super) deletions: Deletions,
     pub(super) room: Room,
-    /// The checkpoints of offsets as they stand in their files.
-    checkpoints: Mutex<BTreeMap<&'static str, Offsets>>,
+    checkpoints: Mutex<Checkpoints>,
 }
-
-/// Offsets of the logs of one directory.
-pub(super) type Offsets = BTreeMap<TopicPartition, Offset>;
 
 impl LogDirectory {
     /// The directory at `path`, which exists, with the id that its `meta.properties` gives.
@@ -70,75 +69,6 @@ impl LogDirectory {
     /// Looks how much room there is; see [`super::room`].
     pub(super) fn refresh_room(&self) {
         self.room.refresh(&**self.disk(), &self.path);
-    }
-
-    /// Reads a checkpoint. A damaged file counts as empty: logs are then read from their start (as in Kafka).
-    pub(super) fn read_checkpoint(&self, name: &'static str) -> Result<Offsets, FileError> {
-        let read = match offsets::read(&**self.disk(), &self.path.join(name)) {
-            Err(error @ FileError::Damaged { .. }) => {
-                tracing::warn!(%error, "ignoring a checkpoint");
-                Ok(Offsets::new())
-            }
-            read => read,
-        }?;
-        self.checkpoints.lock().insert(name, read.clone());
-        Ok(read)
-    }
-
-    /// Replaces a checkpoint, unless it would stay the same.
-    pub(super) fn write_checkpoint(&self, name: &'static str, new: Offsets) -> Result<(), FileError> {
-        let mut checkpoints = self.checkpoints.lock();
-        if checkpoints.get(name) != Some(&new) {
-            offsets::write(&**self.disk(), &self.path.join(name), &new)?;
-            checkpoints.insert(name, new);
-        }
-        Ok(())
-    }
-
-    /// Sees to it that a checkpoint claims no more than `offset` of a log. Writes the file only if it does.
-    pub(super) fn lower_checkpoint(&self, name: &'static str, log: &TopicPartition, offset: Offset) -> Result<(), FileError> {
-        let mut checkpoints = self.checkpoints.lock();
-        let Some(claimed) = checkpoints.get_mut(name).and_then(|offsets| offsets.get_mut(log)) else { return Ok(()) };
-        if *claimed <= offset {
-            return Ok(());
-        }
-        *claimed = offset;
-        offsets::write(&**self.disk(), &self.path.join(name), &checkpoints[name])
-    }
-
-    /// What a checkpoint claims of a log.
-    pub(super) fn checkpointed(&self, name: &str, log: &TopicPartition) -> Option<Offset> {
-        self.checkpoints.lock().get(name)?.get(log).copied()
-    }
-
-    /// Has a checkpoint claim `offset` of a log from the next [`Self::write_noted`] on. What it claimed before.
-    pub(super) fn note_checkpoint(&self, name: &'static str, log: &TopicPartition, offset: Offset) -> Option<Offset> {
-        self.checkpoints.lock().entry(name).or_default().insert(log.clone(), offset)
-    }
-
-    /// Takes back what was noted, unless it was lowered since.
-    pub(super) fn take_back(&self, name: &str, log: &TopicPartition, noted: Offset, before: Option<Offset>) {
-        let mut checkpoints = self.checkpoints.lock();
-        let Some(offsets) = checkpoints.get_mut(name).filter(|offsets| offsets.get(log) == Some(&noted)) else { return };
-        match before {
-            Some(before) => drop(offsets.insert(log.clone(), before)),
-            None => drop(offsets.remove(log)),
-        }
-    }
-
-    /// Writes a checkpoint as it was noted.
-    pub(super) fn write_noted(&self, name: &'static str) -> Result<(), FileError> {
-        let mut checkpoints = self.checkpoints.lock();
-        offsets::write(&**self.disk(), &self.path.join(name), checkpoints.entry(name).or_default())
-    }
-
-    /// Has a checkpoint say nothing of a log any more.
-    pub(super) fn forget_checkpoint(&self, name: &'static str, log: &TopicPartition) -> Result<(), FileError> {
-        let mut checkpoints = self.checkpoints.lock();
-        match checkpoints.get_mut(name).map(|offsets| offsets.remove(log)) {
-            Some(Some(_)) => offsets::write(&**self.disk(), &self.path.join(name), &checkpoints[name]),
-            _ => Ok(()),
-        }
     }
 
     pub fn path(&self) -> &Path {

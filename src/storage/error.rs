@@ -114,12 +114,21 @@ pub enum LogError {
     AboveHighWatermark { offset: Offset, high_watermark: Offset },
     #[error("{} is damaged: no record batch at position {position}", path.display())]
     Corrupt { path: PathBuf, position: u64 },
+    /// A log was not made where another may lie.
+    #[error(
+        "{} is of a log that is not open; it is left as it is, and no other log is made in its place: move its directory away, or restart the \
+         broker, which opens it",
+        path.display()
+    )]
+    Occupied { path: PathBuf },
 }
 
 impl LogError {
     pub fn code(&self) -> ErrorCode {
         match self {
-            LogError::Offline(_) | LogError::Shortage { .. } | LogError::Corrupt { .. } => ErrorCode::KafkaStorageError,
+            LogError::Offline(_) | LogError::Shortage { .. } | LogError::Corrupt { .. } | LogError::Occupied { .. } => {
+                ErrorCode::KafkaStorageError
+            }
             LogError::AboveHighWatermark { .. } => ErrorCode::OffsetOutOfRange,
         }
     }

@@ -2,8 +2,9 @@
 //! comes in as an argument, nothing waits but what says so.
 //!
 //! ```text
-//! LogManager::open(disk, config, topic_config, now)? → Opened { manager, logs: [{ log, loss }], failed }
-//!     manager.create_log(partition, topic_id, config, now)? → Log        manager.delete_log(log, now)?
+//! LogManager::open(disk, config, topic_config, now)? → Opened { manager, logs: [{ log, loss }] }
+//!     manager.create_log(partition, topic_id, config, now)? → Log        manager.delete_logs(logs, now) → failures   .put_aside(log, now)?
+//!     manager.unopened(partition) → UnopenedLog   .unopened_logs()   .delete_unopened(…)?  .put_unopened_aside(…)?   .unusable_directories()
 //!     manager.tick(now)  .checkpoint_{recovery_points, high_watermarks, log_start_offsets}()  .shutdown(owners, close, broker_epoch)
 //!     manager.logs() → [Arc<LogShared>]   .directories() → Arc<LogDirectory>   .previous_run()   .set_offline_listener(…)
 //!
@@ -55,7 +56,9 @@ pub use error::{AppendError, LogError, ReadError};
 pub use file_cache::FileCache;
 pub use loader::LastStop;
 pub use log::{Appended, Fetched, Log, LogSettings, ReadPlan, TimestampAndOffset, TimestampSearch};
-pub use log_manager::{LogManager, LogManagerConfig, OpenError, Opened, OpenedLog, PreviousRun, boot_id_of_machine};
+pub use log_manager::{
+    LogManager, LogManagerConfig, OpenError, Opened, OpenedLog, PreviousRun, UnopenedLog, UnusableDirectory, boot_id_of_machine,
+};
 pub use recovery::Loss;
 pub use room::NoRoom;
 pub use segment::Segment;

@@ -53,6 +53,7 @@ pub type History = Vec<Operation>;
 pub struct Recorder {
     moment: Arc<AtomicU64>,
     acknowledged: Arc<AtomicUsize>,
+    read: Arc<AtomicUsize>,
     operations: Arc<Mutex<History>>,
 }
 
@@ -64,6 +65,8 @@ impl Recorder {
 
     /// An operation that has ended.
     pub fn record(&self, process: usize, transaction: bool, invoked: u64, outcome: Outcome, steps: Vec<Step>) {
+        let brought = |step: &Step| if let Step::Poll(records) = step { records.len() } else { 0 };
+        self.read.fetch_add(steps.iter().map(brought).sum(), Ordering::Relaxed);
         if outcome == Outcome::Ok {
             let sends = steps.iter().filter(|step| matches!(step, Step::Send { .. })).count();
             self.acknowledged.fetch_add(sends, Ordering::Relaxed);
@@ -75,6 +78,11 @@ impl Recorder {
     /// How many values were surely written so far.
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// How many records were read so far, each as often as it was.
+    pub fn read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
     }
 
     pub fn history(&self) -> History {

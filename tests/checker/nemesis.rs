@@ -33,4 +33,5 @@ pub fn disturb(run: &Run, broker: &mut BrokerProcess, rounds: usize, mut told: i
         told(round + 1);
     }
     run.wait_for_writes(200);
+    run.wait_for_reads();
 }

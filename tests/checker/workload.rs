@@ -84,8 +84,18 @@ impl Run {
 
     /// Waits until so many more writes have been acknowledged.
     pub fn wait_for_writes(&self, more: usize) {
-        let (wanted, deadline) = (self.recorder.acknowledged() + more, Instant::now() + 2 * PATIENCE);
-        while self.recorder.acknowledged() < wanted {
+        let wanted = self.recorder.acknowledged() + more;
+        self.wait_until(|| self.recorder.acknowledged() >= wanted);
+    }
+
+    /// Waits until somebody has read, whom the disturbances may have kept from it.
+    pub fn wait_for_reads(&self) {
+        self.wait_until(|| self.recorder.read() > 0);
+    }
+
+    fn wait_until(&self, happened: impl Fn() -> bool) {
+        let deadline = Instant::now() + 2 * PATIENCE;
+        while !happened() {
             assert!(Instant::now() < deadline, "the clients do not get on");
             std::thread::sleep(Duration::from_millis(5));
         }

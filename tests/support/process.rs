@@ -341,8 +341,9 @@ impl Stderr {
     fn wait_for(&self, words: &str) {
         let text = self.kept.text.lock().expect("nobody panics with it");
         let waited = self.kept.grown.wait_timeout_while(text, PATIENCE, |text| !text.contains(words));
-        let (text, timeout) = waited.expect("nobody panics with it");
-        let text = text.clone();
+        let (kept, timeout) = waited.expect("nobody panics with it");
+        let text = kept.clone();
+        drop(kept);
         assert!(!timeout.timed_out(), "the broker did not say {words:?}, but:\n{text}");
     }
 

@@ -83,7 +83,7 @@ fn topics<'a>(broker: &Broker, logs: impl Iterator<Item = &'a Arc<LogShared>>) -
             // How far the log is behind what its partition has committed.
             .with_offset_lag((log.high_watermark() - log.log_end_offset()).max(0))
             .with_is_future_key(false);
-        if let Some(CleanerLag { clean_bytes, dirty_bytes, uncleanable }) = broker.cleaner.lag(log.partition()) {
+        if let Some(CleanerLag { clean_bytes, dirty_bytes, uncleanable }) = broker.cleaner.lag(log) {
             CompactionLag { clean_bytes, dirty_bytes, uncleanable }.put_into(&mut partition);
         }
         topics.entry(&log.partition().topic).or_default().push(partition);

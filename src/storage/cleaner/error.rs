@@ -75,8 +75,8 @@ impl From<LogError> for CleanError {
         match error {
             LogError::Offline(offline) => CleanError::Offline(offline),
             LogError::Shortage { path, source } => CleanError::Shortage { path, source },
-            LogError::AboveHighWatermark { .. } | LogError::Corrupt { .. } => {
-                unreachable!("replacing segments neither moves the log's start nor reads records")
+            LogError::AboveHighWatermark { .. } | LogError::Corrupt { .. } | LogError::Occupied { .. } => {
+                unreachable!("replacing segments neither moves the log's start, nor reads records, nor makes a log")
             }
         }
     }

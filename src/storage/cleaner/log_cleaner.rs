@@ -5,6 +5,7 @@
 //! if it was truncated meanwhile; a log whose cleaning failed for a reason that stays is left alone until the next start.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::base::time::Clock;
 use crate::config::def::cleaner::CleanerConfig;
 use crate::storage::checkpoint::{FileError, offsets};
 use crate::storage::log::{CleanerView, Log};
+use crate::storage::shared::LogShared;
 
 /// So many bytes are read or written between two looks at whether to go on.
 const STRIDE: u64 = 256 << 10;
@@ -82,12 +84,30 @@ impl Drop for Alive<'_> {
     }
 }
 
+/// A log, told from others that had its name before it or have it since: a topic that is made anew owes nothing to the one that was deleted.
+#[derive(Clone)]
+struct ThisLog(Arc<LogShared>);
+
+impl PartialEq for ThisLog {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ThisLog {}
+
+impl Hash for ThisLog {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 #[derive(Default)]
 struct State {
-    in_progress: HashSet<TopicPartition>,
-    uncleanable: HashMap<TopicPartition, u64>,
+    in_progress: HashSet<ThisLog>,
+    uncleanable: HashMap<ThisLog, u64>,
     /// Clean and dirty bytes of every compacted log, from the last look at it.
-    lags: HashMap<TopicPartition, (u64, u64)>,
+    lags: HashMap<ThisLog, (u64, u64)>,
     last: HashMap<usize, CleanerStats>,
     max_dirty_ratio: f64,
     max_compaction_delay_ms: i64,
@@ -170,7 +190,7 @@ impl LogCleaner {
             None => false,
             Some(grabbed) => {
                 let cleaned = self.clean(n, map, &grabbed);
-                self.state.lock().in_progress.remove(grabbed.view.shared.partition());
+                self.state.lock().in_progress.remove(&ThisLog(grabbed.view.shared));
                 cleaned
             }
         };
@@ -187,9 +207,9 @@ impl LogCleaner {
         for owner in owners {
             let view = with_log(&**owner, |log| log.config().cleanup_compact.then(|| log.cleaner_view())).flatten();
             let Some(view) = view.filter(|view| view.shared.directory().offline().is_none()) else { continue };
-            let partition = view.shared.partition();
-            seen.insert(partition.clone());
-            if self.state.lock().in_progress.contains(partition) {
+            let (partition, log) = (view.shared.partition(), ThisLog(view.shared.clone()));
+            seen.insert(log.clone());
+            if self.state.lock().in_progress.contains(&log) {
                 continue;
             }
             let what = match judge(&view, now) {
@@ -200,12 +220,12 @@ impl LogCleaner {
                 }
             };
             let mut state = self.state.lock();
-            state.lags.insert(partition.clone(), (what.clean_bytes, what.cleanable_bytes));
-            if let Some(bytes) = state.uncleanable.get_mut(partition) {
-                *bytes = what.cleanable_bytes;
+            let is_left_alone = state.uncleanable.get_mut(&log).map(|bytes| *bytes = what.cleanable_bytes).is_some();
+            state.lags.insert(log, (what.clean_bytes, what.cleanable_bytes));
+            drop(state);
+            if is_left_alone {
                 continue;
             }
-            drop(state);
             if what.reset_checkpoint {
                 tracing::warn!(%partition, offset = what.first_dirty_offset, "the cleaner's checkpoint lies outside of the log; it begins anew");
                 // If it cannot be noted now, the next look finds the same.
@@ -221,10 +241,10 @@ impl LogCleaner {
         let mut state = self.state.lock();
         state.last_run = now;
         (state.max_dirty_ratio, state.max_compaction_delay_ms) = (max_dirty_ratio, max_compaction_delay_ms);
-        state.uncleanable.retain(|partition, _| seen.contains(partition));
-        state.lags.retain(|partition, _| seen.contains(partition));
+        state.uncleanable.retain(|log, _| seen.contains(log));
+        state.lags.retain(|log, _| seen.contains(log));
         if let Some(grabbed) = &chosen {
-            state.in_progress.insert(grabbed.view.shared.partition().clone());
+            state.in_progress.insert(ThisLog(grabbed.view.shared.clone()));
         }
         chosen
     }
@@ -272,7 +292,7 @@ impl LogCleaner {
             }
             Err(error) if error.makes_uncleanable() => {
                 tracing::error!(%partition, %error, "a log cannot be cleaned; it is left alone until the next start");
-                self.state.lock().uncleanable.insert(partition.clone(), what.cleanable_bytes);
+                self.state.lock().uncleanable.insert(ThisLog(view.shared.clone()), what.cleanable_bytes);
                 false
             }
             Err(error) => {
@@ -305,7 +325,8 @@ impl LogCleaner {
     fn delete_old_segments(&self, owners: &[Arc<dyn LogOwner>]) {
         for owner in owners.iter().take_while(|_| !self.is_stopped()) {
             let delete_oldest = |log: &mut Log| {
-                let is_ours = log.config().cleanup_compact && !self.state.lock().in_progress.contains(log.partition());
+                let is_being_cleaned = || self.state.lock().in_progress.contains(&ThisLog(log.shared().clone()));
+                let is_ours = log.config().cleanup_compact && !is_being_cleaned();
                 is_ours
                     && log.delete_oldest_segment(self.clock.wall_ms()).unwrap_or_else(|error| {
                         tracing::warn!(partition = %log.partition(), %error, "retention could not delete segments");
@@ -317,10 +338,10 @@ impl LogCleaner {
     }
 
     /// How it stands with one log; `None` of one that is not compacted, or was not looked at yet.
-    pub fn lag(&self, partition: &TopicPartition) -> Option<CleanerLag> {
-        let state = self.state.lock();
-        let (clean_bytes, dirty_bytes) = *state.lags.get(partition)?;
-        Some(CleanerLag { clean_bytes, dirty_bytes, uncleanable: state.uncleanable.contains_key(partition) })
+    pub fn lag(&self, log: &Arc<LogShared>) -> Option<CleanerLag> {
+        let (log, state) = (ThisLog(log.clone()), self.state.lock());
+        let (clean_bytes, dirty_bytes) = *state.lags.get(&log)?;
+        Some(CleanerLag { clean_bytes, dirty_bytes, uncleanable: state.uncleanable.contains_key(&log) })
     }
 
     /// How it stands.
@@ -331,7 +352,7 @@ impl LogCleaner {
             max_dirty_ratio: state.max_dirty_ratio,
             max_compaction_delay_ms: state.max_compaction_delay_ms,
             since_last_run_ms: self.clock.wall_ms().saturating_sub(state.last_run),
-            uncleanable: state.uncleanable.iter().map(|(partition, bytes)| (partition.clone(), *bytes)).collect(),
+            uncleanable: state.uncleanable.iter().map(|(log, bytes)| (log.0.partition().clone(), *bytes)).collect(),
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             dead_threads: self.dead_threads.load(Ordering::Relaxed),

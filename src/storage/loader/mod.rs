@@ -7,7 +7,8 @@ mod tidy;
 mod verification;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -49,6 +50,16 @@ pub(super) struct Checkpoints {
     pub active_size: Option<u64>,
 }
 
+/// Why a log was not made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CreateError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// This file is of a log that nobody knows.
+    #[error("{} is in the way of a new log", file.display())]
+    Occupied { file: PathBuf },
+}
+
 /// What is the same for all logs that are opened.
 pub(super) struct Loader<'a> {
     pub directory: &'a Arc<LogDirectory>,
@@ -64,13 +75,45 @@ impl Loader<'_> {
         partition: &TopicPartition,
         topic_id: Option<TopicId>,
         config: &Arc<TopicConfig>,
-    ) -> Result<Log, FileError> {
+    ) -> Result<Log, CreateError> {
         let (disk, dir) = (self.directory.disk(), self.directory.path().join(log_dir_name(partition)));
-        disk.create_dir_all(&dir).map_err(FileError::io("create", &dir))?;
-        if let Some(id) = topic_id {
-            partition_metadata::write(&Unsynced(disk.clone()), &dir, id)?;
+        self.check_vacant(&dir)?;
+        let created = self.create_in(&dir, partition, topic_id, config);
+        if created.is_err() {
+            // The next attempt may be in another directory, and of two of this name a start would not know which is the log.
+            let _ = disk.remove_dir_all(&dir);
         }
-        let home = LogHome::new(self.directory.clone(), dir);
+        Ok(created?)
+    }
+
+    /// Refuses a directory with files of a log in it. What a creation leaves behind that did not come to its end holds nothing, and may be taken over.
+    fn check_vacant(&self, dir: &Path) -> Result<(), CreateError> {
+        let listing = match self.directory.disk().list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            listing => listing.map_err(FileError::io("list", dir))?,
+        };
+        for entry in listing {
+            // A segment that begins later tells where its log has come to, even an empty one.
+            if SegmentFile::parse(&entry.name).is_some_and(|file| file.base_offset > 0 || entry.len > 0) {
+                return Err(CreateError::Occupied { file: dir.join(entry.name) });
+            }
+        }
+        Ok(())
+    }
+
+    fn create_in(
+        &self,
+        dir: &Path,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: &Arc<TopicConfig>,
+    ) -> Result<Log, FileError> {
+        let disk = self.directory.disk();
+        disk.create_dir_all(dir).map_err(FileError::io("create", dir))?;
+        if let Some(id) = topic_id {
+            partition_metadata::write(&Unsynced(disk.clone()), dir, id)?;
+        }
+        let home = LogHome::new(self.directory.clone(), dir.to_owned());
         let shared = Arc::new(LogShared::new(partition.clone(), home.clone()));
         shared.files_are_new.store(true, Ordering::Relaxed);
         let segment = Segment::create(&home, 0, config.segment_bytes.max(0) as u64, self.now)?;

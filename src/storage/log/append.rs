@@ -251,8 +251,8 @@ impl From<LogError> for AppendError {
         match error {
             LogError::Offline(offline) => AppendError::Offline(offline),
             LogError::Shortage { path, source } => AppendError::Shortage { path, source },
-            LogError::AboveHighWatermark { .. } | LogError::Corrupt { .. } => {
-                unreachable!("appending neither reads records nor moves the log's start")
+            LogError::AboveHighWatermark { .. } | LogError::Corrupt { .. } | LogError::Occupied { .. } => {
+                unreachable!("appending neither reads records, nor moves the log's start, nor makes a log")
             }
         }
     }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{LogManager, ManagedDir};
+use super::{Known, LogManager, ManagedDir};
 use crate::base::ids::{Offset, TopicPartition};
 use crate::storage::checkpoint::{FileError, offsets};
 use crate::storage::directory::{LogDirectory, Offsets, is_shortage};
@@ -71,9 +71,10 @@ impl LogManager {
         });
     }
 
-    /// The logs of one directory.
+    /// The logs of one directory that are open, be they deleted.
     pub(super) fn logs_of(&self, dir: &ManagedDir) -> Vec<Arc<LogShared>> {
-        self.logs().into_iter().filter(|log| Arc::ptr_eq(log.directory(), &dir.directory)).collect()
+        let known = self.known.lock();
+        known.values().filter_map(Known::open).filter(|log| Arc::ptr_eq(log.directory(), &dir.directory)).cloned().collect()
     }
 
     /// Writes one checkpoint in each directory. Want of space is no failure of the directory: the old file stays true.
@@ -93,13 +94,50 @@ impl LogManager {
 }
 
 impl ManagedDir {
+    /// Writes what `value` says of these logs into one of the checkpoints.
     pub(super) fn write_checkpoint(
         &self,
         name: &'static str,
         logs: &[Arc<LogShared>],
         value: impl Fn(&LogShared) -> Option<Offset>,
     ) -> Result<(), FileError> {
-        let offsets = logs.iter().filter_map(|log| Some((log.partition().clone(), value(log)?))).collect();
-        self.directory.write_checkpoint(name, offsets)
+        self.directory.write_checkpoint(name, || {
+            // Since they were listed some may have been deleted, and others have their names.
+            let there = logs.iter().filter(|log| !log.is_deleted());
+            there.filter_map(|log| Some((log.partition().clone(), value(log)?))).collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::base::disk::simulated::SimulatedDisk;
+    use crate::storage::{LogManagerConfig, Opened};
+
+    #[test]
+    fn a_log_that_was_deleted_since_the_logs_were_listed_is_not_in_the_checkpoint() {
+        let disk = SimulatedDisk::default();
+        let config = LogManagerConfig {
+            log_dirs: vec!["/a".into()],
+            node_id: 1,
+            cluster_id: None,
+            boot_id: "boot".into(),
+            threads_per_dir: 1,
+            open_files: 10,
+            settings: Arc::default(),
+        };
+        let Opened { manager, .. } = LogManager::open(Arc::new(disk.clone()), config, &|_| Arc::default(), 0).unwrap();
+        let create = |n| manager.create_log(&TopicPartition::new("t", n), None, &Arc::default(), 0).unwrap();
+        let (deleted, _kept) = (create(0), create(1));
+        let dir = &manager.dirs[0];
+        let listed = manager.logs_of(dir);
+        assert!(manager.delete_logs(vec![deleted], 0).is_empty());
+        let _next_of_its_name = create(0);
+        dir.write_checkpoint(offsets::LOG_START, &listed, |_| Some(500)).unwrap();
+        let written = offsets::read(&disk, &Path::new("/a").join(offsets::LOG_START)).unwrap();
+        assert_eq!(written, [(TopicPartition::new("t", 1), 500)].into());
     }
 }

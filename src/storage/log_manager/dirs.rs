@@ -35,16 +35,27 @@ pub enum OpenError {
     SameDirectoryId([PathBuf; 2]),
     #[error("{partition} has two logs: {} and {}; remove the one that is out of date", paths[0].display(), paths[1].display())]
     DuplicateLog { partition: TopicPartition, paths: [PathBuf; 2] },
-    #[error("none of the log directories can be used: {}", .0.iter().map(FileError::to_string).collect::<Vec<_>>().join("; "))]
-    NoDirectory(Vec<FileError>),
+    #[error("none of the log directories can be used: {}", .0.iter().map(|dir| dir.reason.to_string()).collect::<Vec<_>>().join("; "))]
+    NoDirectory(Vec<UnusableDirectory>),
+    /// Where the owner keeps more than logs.
+    #[error("the first log directory, {}, cannot be used: {}", .0.path.display(), .0.reason)]
+    FirstDirectory(UnusableDirectory),
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 
-/// All directories that can be used, and the cluster they belong to.
+/// A configured log directory that could not be used at the start.
+#[derive(Debug)]
+pub struct UnusableDirectory {
+    pub path: PathBuf,
+    pub reason: FileError,
+}
+
+/// All directories that can be used, the others, and the cluster they belong to.
 pub(super) struct Claim {
     pub cluster_id: String,
     pub dirs: Vec<Claimed>,
+    pub unusable: Vec<UnusableDirectory>,
 }
 
 pub(super) struct Claimed {
@@ -67,12 +78,10 @@ pub(super) fn claim(disk: &Arc<dyn Disk>, config: &LogManagerConfig) -> Result<C
         match lock(&**disk, path, config.node_id) {
             Ok(Lock::Held(lock, properties)) => locked.push((path.clone(), lock, properties)),
             Ok(Lock::Taken(by)) => return Err(OpenError::InUse { path: path.clone(), by }),
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "a log directory cannot be used");
-                unusable.push(error);
-            }
+            Err(reason) => unusable.push(UnusableDirectory { path: path.clone(), reason }),
         }
     }
+    let mut unusable = go_without(unusable, config)?;
     let named = locked.iter().find_map(|(_, _, properties)| properties.as_ref().map(|p| p.cluster_id.clone()));
     let cluster_id = config.cluster_id.clone().or(named).unwrap_or_else(|| uuid_text::format(Uuid::new_v4()));
     for (path, _, properties) in &locked {
@@ -94,13 +103,24 @@ pub(super) fn claim(disk: &Arc<dyn Disk>, config: &LogManagerConfig) -> Result<C
                 }
                 dirs.push(Claimed { path, id, lock });
             }
-            Err(error) => {
-                tracing::error!(path = %path.display(), %error, "a log directory cannot be used");
-                unusable.push(error);
-            }
+            Err(reason) => unusable.push(UnusableDirectory { path, reason }),
         }
     }
-    if dirs.is_empty() { Err(OpenError::NoDirectory(unusable)) } else { Ok(Claim { cluster_id, dirs }) }
+    Ok(Claim { cluster_id, dirs, unusable: go_without(unusable, config)? })
+}
+
+/// Gives back the directories that cannot be used, if there are others to do with, and the first is among those.
+pub(super) fn go_without(
+    mut unusable: Vec<UnusableDirectory>,
+    config: &LogManagerConfig,
+) -> Result<Vec<UnusableDirectory>, OpenError> {
+    if unusable.len() == config.log_dirs.len() {
+        return Err(OpenError::NoDirectory(unusable));
+    }
+    match unusable.iter().position(|dir| dir.path == config.log_dirs[0]) {
+        Some(first) => Err(OpenError::FirstDirectory(unusable.swap_remove(first))),
+        None => Ok(unusable),
+    }
 }
 
 enum Lock {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{LogManager, ManagedDir, stop_marker};
+use super::{Known, LogManager, ManagedDir, stop_marker};
 use crate::storage::checkpoint::{FileError, offsets};
 use crate::storage::error::LogError;
 use crate::storage::shared::LogShared;
@@ -11,7 +11,7 @@ use crate::storage::shared::LogShared;
 impl LogManager {
     /// Says under which broker epoch this process runs, so that a start after a crash can tell the controller.
     pub fn set_broker_epoch(&self, broker_epoch: i64) {
-        for dir in self.dirs.iter().filter(|dir| dir.directory.offline().is_none()) {
+        for dir in self.dirs.iter().filter(|dir| dir.repaired && dir.directory.offline().is_none()) {
             let (disk, path) = (dir.directory.disk(), dir.directory.path());
             if let Err(error) = stop_marker::running(&**disk, path, &self.boot_id, Some(broker_epoch)) {
                 tracing::warn!(%error, "the broker epoch was not noted down");
@@ -53,7 +53,7 @@ impl LogManager {
         all
     }
 
-    /// Makes a directory durable and says so in it; false if some of its logs are not closed, or it is offline.
+    /// Makes a directory durable and says so in it; false if some of its logs are not closed or were never opened, or it is offline.
     fn prove(&self, dir: &ManagedDir, broker_epoch: Option<i64>) -> Result<bool, FileError> {
         if dir.directory.offline().is_some() {
             return Ok(false);
@@ -68,7 +68,9 @@ impl LogManager {
         dir.write_checkpoint(offsets::RECOVERY_POINT, &logs, |log| Some(log.durable_end()))?;
         self.checkpoint_high_watermarks();
         self.checkpoint_log_start_offsets();
-        if !logs.iter().all(|log| closed(&log)) {
+        let here = |known: &&Known| Arc::ptr_eq(known.directory(), &dir.directory);
+        let all_open = self.known.lock().values().filter(here).all(|known| known.open().is_some());
+        if !all_open || !logs.iter().all(|log| closed(&log)) {
             return Ok(false);
         }
         dir.write_checkpoint(offsets::ACTIVE_SIZE, &logs, |log| Some(log.active_size.load(Ordering::Relaxed) as i64))?;
@@ -80,7 +82,7 @@ impl LogManager {
         for dir in &self.dirs {
             dir.directory.flush_queue.stop();
             if let Some(thread) = dir.flusher.lock().take() {
-                thread.join().unwrap_or_else(|_| tracing::error!("a flusher has panicked"));
+                thread.join().expect("the process ends with a flusher that panics");
             }
         }
     }

@@ -4,6 +4,9 @@
 //!   klamm adds the boot id. It is removed, durably, before anything else is changed.
 //! - `.klamm-running` is there while klamm runs. Left behind, it tells a killed process from a lost machine: if the boot id in it is the present
 //!   one, the page cache has survived and nothing that was written is lost.
+//!
+//! Invariant: a boot id in the latter says that the logs are as processes of this boot have left them. So after a lost machine, or somebody else's
+//! process, the files stay as they were found until every log is repaired: whoever is killed before that leaves the next start the same work.
 
 use std::io;
 use std::path::Path;
@@ -47,7 +50,8 @@ pub fn boot_id_of_machine() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-/// Reads what the last process left, takes the proof of a clean stop away, and says that this process runs.
+/// Reads what the last process left, and takes the proof of a clean stop away. Where there was none, the logs have to be repaired before
+/// [`running`] is true of them.
 pub(super) fn begin(disk: &dyn Disk, dir: &Path, boot_id: &str) -> Result<PreviousRun, FileError> {
     let previous = match (read(disk, &dir.join(CLEAN_SHUTDOWN))?, read(disk, &dir.join(RUNNING))?) {
         (Some(clean), _) => PreviousRun { stop: LastStop::Clean, broker_epoch: epoch_of(&clean) },
@@ -58,8 +62,11 @@ pub(super) fn begin(disk: &dyn Disk, dir: &Path, boot_id: &str) -> Result<Previo
         }
         (None, None) => PreviousRun { stop: LastStop::Foreign, broker_epoch: None },
     };
-    remove(disk, &dir.join(CLEAN_SHUTDOWN))?;
-    running(disk, dir, boot_id, previous.broker_epoch)?;
+    if previous.stop == LastStop::Clean {
+        // In this order: whoever is killed in between has changed nothing yet, and the proof still holds.
+        running(disk, dir, boot_id, previous.broker_epoch)?;
+        remove(disk, &dir.join(CLEAN_SHUTDOWN))?;
+    }
     Ok(previous)
 }
 
@@ -108,7 +115,7 @@ fn remove(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::disk::simulated::SimulatedDisk;
+    use crate::base::disk::simulated::{Crash, SimulatedDisk};
 
     #[test]
     fn the_kinds_of_stops_are_told_apart() {
@@ -116,12 +123,34 @@ mod tests {
         let dir = Path::new("/");
         let begin = |boot| begin(&disk, dir, boot).unwrap();
         assert_eq!(begin("a"), PreviousRun { stop: LastStop::Foreign, broker_epoch: None }, "a new directory");
+        assert_eq!(begin("a").stop, LastStop::Foreign, "and nobody has said yet that he was done with it");
         running(&disk, dir, "a", Some(7)).unwrap();
         assert_eq!(begin("a"), PreviousRun { stop: LastStop::Killed, broker_epoch: Some(7) });
         assert_eq!(begin("b"), PreviousRun { stop: LastStop::Lost, broker_epoch: Some(7) });
+        assert_eq!(begin("b"), PreviousRun { stop: LastStop::Lost, broker_epoch: Some(7) }, "until the logs are repaired");
         end(&disk, dir, "b", Some(8)).unwrap();
         assert_eq!(begin("b"), PreviousRun { stop: LastStop::Clean, broker_epoch: Some(8) });
         assert_eq!(begin("b").stop, LastStop::Killed, "the proof is good for one start");
+    }
+
+    #[test]
+    fn a_kill_while_the_proof_is_taken_away_makes_nothing_worse_of_it() {
+        for changes in 0.. {
+            let disk = SimulatedDisk::default();
+            let dir = Path::new("/");
+            end(&disk, dir, "a", Some(8)).unwrap();
+            disk.stop_after(changes);
+            let begun = begin(&disk, dir, "b");
+            disk.crash(Crash::Process);
+            let next = begin(&disk, dir, "b");
+            let PreviousRun { stop, broker_epoch } = next.unwrap();
+            assert!(matches!(stop, LastStop::Clean | LastStop::Killed), "{stop:?} after {changes} changes");
+            assert_eq!(broker_epoch, Some(8));
+            if begun.is_ok() {
+                assert!(changes > 3 && stop == LastStop::Killed);
+                return;
+            }
+        }
     }
 
     #[test]

@@ -495,6 +495,29 @@ fn damage_makes_a_log_uncleanable_and_leaves_it_as_it_is() {
 }
 
 #[test]
+fn a_log_does_not_inherit_from_one_of_its_name_that_it_cannot_be_cleaned() {
+    let mut log = Compacted::new(compacted_config());
+    let fill = |log: &Compacted| {
+        for n in 0..20 {
+            log.put(&[("a", Some(&format!("{n} {}", "x".repeat(100))))]);
+        }
+        log.roll();
+    };
+    fill(&log);
+    let path = log.bench.path("00000000000000000000.log");
+    log.bench.disk.damage(&path, |bytes| bytes[300] ^= 1);
+    assert!(!log.clean());
+    log.log(|log| log.delete(1, NOW).unwrap());
+    let next = log.bench.create();
+    *log.owner.0.lock() = Some(next);
+    fill(&log);
+    assert!(log.clean(), "{:?}", log.cleaner.state());
+    assert!(log.cleaner.state().uncleanable.is_empty());
+    let lag = log.cleaner.lag(&log.log(|log| log.shared().clone())).unwrap();
+    assert!(!lag.uncleanable);
+}
+
+#[test]
 fn want_of_room_passes() {
     let mut log = Compacted::new(compacted_config());
     for n in 0..40 {

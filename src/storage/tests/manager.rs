@@ -7,7 +7,7 @@ use crate::base::disk::RealDisk;
 use crate::base::disk::simulated::{Crash, Operation};
 use crate::storage::{LogManager, LogManagerConfig, OpenError, Opened};
 
-fn config(dirs: &[&str]) -> LogManagerConfig {
+pub(super) fn config(dirs: &[&str]) -> LogManagerConfig {
     LogManagerConfig {
         log_dirs: dirs.iter().map(PathBuf::from).collect(),
         node_id: 1,
@@ -19,19 +19,19 @@ fn config(dirs: &[&str]) -> LogManagerConfig {
     }
 }
 
-fn open(disk: &SimulatedDisk, config: LogManagerConfig) -> Result<Opened, OpenError> {
+pub(super) fn open(disk: &SimulatedDisk, config: LogManagerConfig) -> Result<Opened, OpenError> {
     LogManager::open(Arc::new(disk.clone()), config, &|_| Arc::default(), NOW)
 }
 
-fn topic(n: i32) -> TopicPartition {
+pub(super) fn topic(n: i32) -> TopicPartition {
     TopicPartition::new("t", n)
 }
 
-fn create(manager: &LogManager, n: i32) -> Log {
+pub(super) fn create(manager: &LogManager, n: i32) -> Log {
     manager.create_log(&topic(n), Some(Uuid::from_u128(n as u128 + 1000)), &Arc::default(), NOW).unwrap()
 }
 
-fn shutdown(manager: &LogManager, logs: Vec<Log>) -> bool {
+pub(super) fn shutdown(manager: &LogManager, logs: Vec<Log>) -> bool {
     let owners: Vec<_> = logs.into_iter().map(parking_lot::Mutex::new).collect();
     manager.shutdown(&owners, |log| log.lock().close(), Some(9))
 }
@@ -57,8 +57,7 @@ fn logs_are_spread_over_directories_and_found_again_after_a_stop() {
     drop(manager);
     disk.crash(Crash::Power { seed: 1 });
 
-    let Opened { manager, logs, failed } = open(&disk, dirs).unwrap();
-    assert!(failed.is_empty());
+    let Opened { manager, logs } = open(&disk, dirs).unwrap();
     assert_eq!(manager.cluster_id(), cluster_id);
     let previous = manager.previous_run();
     assert_eq!((previous.stop, previous.broker_epoch), (LastStop::Clean, Some(9)));
@@ -129,7 +128,7 @@ fn a_deleted_log_is_gone_at_once_its_files_later_and_its_name_is_free() {
     let mut log = create(&manager, 0);
     append(&mut log, &["old"]).unwrap();
     let mut plan = log.read(0, 1000, true, 1).unwrap();
-    manager.delete_log(log, NOW).unwrap();
+    assert!(manager.delete_logs(vec![log], NOW).is_empty());
     assert!(manager.logs().is_empty());
     let mut again = create(&manager, 0);
     append(&mut again, &["new"]).unwrap();
@@ -140,7 +139,7 @@ fn a_deleted_log_is_gone_at_once_its_files_later_and_its_name_is_free() {
     manager.tick(NOW + 60_000);
     assert_eq!(dirs(&disk), 1);
     assert_eq!(read_all(&again, 0, 1, 1000), [(0, "new".to_owned())]);
-    manager.delete_log(again, NOW).unwrap();
+    assert!(manager.delete_logs(vec![again], NOW).is_empty());
     drop(manager);
     let Opened { manager, logs, .. } = open(&disk, config(&["/a"])).unwrap();
     assert!(logs.is_empty());
@@ -199,8 +198,8 @@ fn what_is_not_ours_is_left_alone() {
         disk.create_dir_all(Path::new(dir)).unwrap();
     }
     disk.replace(Path::new("/a/bootstrap.checkpoint"), b"kafka's").unwrap();
-    let Opened { manager, logs, failed } = open(&disk, config(&["/a"])).unwrap();
-    assert!(logs.is_empty() && failed.is_empty());
+    let Opened { manager, logs } = open(&disk, config(&["/a"])).unwrap();
+    assert!(logs.is_empty());
     manager.tick(i64::MAX);
     for name in ["__cluster_metadata-0", "lost+found", "t-0.00000000000000000000000000000001-stray", "bootstrap.checkpoint"] {
         assert!(disk.exists(&Path::new("/a").join(name)), "{name}");
@@ -215,11 +214,12 @@ fn a_log_that_cannot_be_opened_does_not_keep_the_others_from_it() {
     assert!(shutdown(&manager, logs));
     drop(manager);
     disk.damage(Path::new("/a/t-1/partition.metadata"), |text| text.truncate(3));
-    let Opened { logs, failed, .. } = open(&disk, config(&["/a"])).unwrap();
-    assert_eq!(logs.len(), 2);
-    let [(partition, error)] = &failed[..] else { panic!("{failed:?}") };
-    assert_eq!(*partition, topic(1));
-    assert!(error.to_string().contains("partition.metadata is damaged"), "{error}");
+    let Opened { manager, logs } = open(&disk, config(&["/a"])).unwrap();
+    assert_eq!((logs.len(), manager.logs().len()), (2, 2));
+    let unopened = manager.unopened(&topic(1)).unwrap();
+    assert!(unopened.reason().to_string().contains("partition.metadata is damaged"), "{}", unopened.reason());
+    assert_eq!(unopened.dir(), Path::new("/a/t-1"));
+    assert!(manager.unopened(&topic(0)).is_none());
 }
 
 #[test]
@@ -227,9 +227,18 @@ fn a_file_where_a_directory_should_be_and_one_that_cannot_be_written_are_errors_
     let disk = SimulatedDisk::default();
     disk.replace(Path::new("/a"), b"a file").unwrap();
     assert!(matches!(open(&disk, config(&["/a"])), Err(OpenError::NoDirectory(_))));
-    let Opened { manager, .. } = open(&disk, config(&["/a", "/b"])).unwrap();
+    let Opened { manager, .. } = open(&disk, config(&["/b", "/a"])).unwrap();
     assert_eq!(manager.directories().map(|d| d.path().to_owned()).collect::<Vec<_>>(), [PathBuf::from("/b")]);
+    let [unusable] = manager.unusable_directories() else { panic!("{:?}", manager.unusable_directories()) };
+    assert_eq!(unusable.path, Path::new("/a"));
     drop(manager);
+    match open(&disk, config(&["/a", "/c"])) {
+        Err(error @ OpenError::FirstDirectory(_)) => {
+            assert!(error.to_string().contains("the first log directory, /a,"), "{error}")
+        }
+        _ => panic!("the owner keeps more in it than logs"),
+    }
+    assert!(!disk.exists(Path::new("/c/meta.properties")), "nothing is written before that is known");
     disk.fail_when(|operation, path| {
         (matches!(operation, Operation::Create | Operation::Write) && path.starts_with("/c"))
             .then_some(std::io::ErrorKind::ReadOnlyFilesystem)

@@ -5,6 +5,7 @@ mod compaction;
 mod compaction_model;
 mod damage;
 mod following;
+mod left_alone;
 mod manager;
 mod model;
 mod reading;
@@ -97,7 +98,7 @@ impl Bench {
             (offsets::LOG_START, log.log_start_offset()),
             (offsets::HIGH_WATERMARK, log.high_watermark()),
         ] {
-            self.directory.write_checkpoint(name, [(partition(), offset)].into())?;
+            self.directory.write_checkpoint(name, || [(partition(), offset)].into())?;
         }
         Ok(())
     }
