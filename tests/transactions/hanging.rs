@@ -90,7 +90,7 @@ fn a_transaction_that_reaches_a_partition_before_it_is_shown_is_ended_there() {
     let partition = PartitionRegistration::new(here.clone(), [Uuid::nil()].into(), here);
     let topic = TopicImage { id: Uuid::from_u128(7), name: "early".into(), partitions: vec![partition.into()] };
     let config = broker.effective.topic(&broker.metadata.image(), "early");
-    broker.replicas.apply(&topic, false, config, broker.clock.wall_ms());
+    broker.replicas.apply(&topic, false, config, true, broker.clock.wall_ms());
     let mut txn = Txn::init(&mut client, "id", Speaks::V2);
     for value in ["first", "second"] {
         txn.send(&mut client, "early", 0, value).unwrap();
