@@ -34,7 +34,7 @@ impl Segment {
         index.time = IndexTail::new(time_index::ENTRY_LEN, 0);
         (index.largest, index.last_time_entry) = (Some(NO_LARGEST), NO_LARGEST.timestamp);
         index.since_entry = 0;
-        self.remove_index_files()?;
+        self.empty_index_files()?;
         let file = self.file(FileKind::Log, OpenMode::Read)?;
         let mut scan = LogScan::new(&*file, 0, end);
         while let Some(found) = scan.next_header().map_err(FileError::io("read", &self.path()))? {
@@ -52,16 +52,11 @@ impl Segment {
         self.write_whole_index()
     }
 
-    /// Readers keep the files that they have mapped.
-    pub(super) fn remove_index_files(&self) -> Result<(), FileError> {
+    /// Empties the files of the index, or makes them. Readers keep what they have mapped.
+    pub(super) fn empty_index_files(&self) -> Result<(), FileError> {
         for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
-            self.slot(kind).close();
             let path = self.path_of(kind);
-            match self.home.disk().remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
-                Ok(()) | Err(_) => {}
-            }
-            self.file(kind, OpenMode::ReadWrite)?;
+            self.slot(kind).cut(self.home.cache(), &path, 0).map_err(FileError::io("empty", &path))?;
         }
         Ok(())
     }

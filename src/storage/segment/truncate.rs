@@ -109,7 +109,7 @@ impl Segment {
     /// Forgets all of the index, and the files it had.
     pub(in crate::storage) fn forget_index(&self, now: TimestampMs) -> Result<(), FileError> {
         let mut index = self.index.lock();
-        self.remove_index_files()?;
+        self.empty_index_files()?;
         let files = SegmentFiles { offset_index: Some(0), time_index: Some(0), modified: now, ..SegmentFiles::default() };
         *index = SegmentIndex::new(&files, now);
         Ok(())
