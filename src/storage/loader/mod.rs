@@ -175,8 +175,16 @@ impl Loader<'_> {
             }
             (end, end, None)
         } else {
-            let recovery_point = checkpoints.recovery_point.unwrap_or(0).max(log_start);
-            let verified = Verification { loader: self, home: &home, config, checkpoints, log_start, recovery_point };
+            let recovery_point = checkpoints.recovery_point.unwrap_or(0).max(first_base);
+            // Records that were deleted before they were durable may have left anything in front of the log's start, where its segment is walked
+            // through, too. After a kill all that was written is there.
+            let verified_from = match self.last_stop {
+                LastStop::Killed | LastStop::Clean => log_start,
+                LastStop::Lost | LastStop::Foreign => log_start.min(recovery_point),
+            };
+            let recovery_point = recovery_point.max(verified_from);
+            let verified =
+                Verification { loader: self, home: &home, config, checkpoints, log_start: verified_from, recovery_point };
             let (end, loss) = verified.run(&mut segments, &mut epochs, &mut producers)?;
             complete_epochs(&mut epochs, &segments, log_start)?;
             for segment in segments.iter().filter(|segment| segment.size() > 0) {
