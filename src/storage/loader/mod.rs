@@ -162,6 +162,7 @@ impl Loader<'_> {
             }
             Some(Err(error)) => return Err(error),
         };
+        let epochs_found = epochs.clone();
         let mut producers = ProducerStateManager::new(snapshots(&listing));
         let shared = Arc::new(LogShared::new(partition.clone(), home.clone()));
         shared.files_are_new.store(self.last_stop != LastStop::Clean, Ordering::Relaxed);
@@ -212,6 +213,10 @@ impl Loader<'_> {
         epochs.truncate_from_start(log_start);
         // What is on the disk must not claim more than was found, should there be another stop before the next checkpoint.
         self.directory.lower_checkpoint(offsets::RECOVERY_POINT, partition, log_end)?;
+        if epochs.entries() == epochs_found.entries() {
+            // Recovery forgot epochs and met them again. To write the same file anew would be most of the time a small log takes.
+            epochs = epochs_found;
+        }
         if epochs.is_dirty() {
             epochs.flush(&Unsynced(disk.clone()), &dir)?;
             shared.files_are_new.store(true, Ordering::Relaxed);

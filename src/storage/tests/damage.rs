@@ -1,7 +1,9 @@
 //! What is found after a bad stop or a bad disk: torn tails, flipped bits, indexes that are gone or wrong.
 
+use parking_lot::Mutex;
+
 use super::*;
-use crate::base::disk::simulated::Crash;
+use crate::base::disk::simulated::{Crash, Operation};
 use crate::storage::ReadError;
 use crate::storage::scan::BadBatchReason;
 
@@ -195,6 +197,31 @@ fn left_over_files_go_and_an_interrupted_swap_is_finished() {
         .filter(|n| ["swap", "cleaned", "deleted", "tmp", "0777", "0555"].iter().any(|s| n.contains(s)))
         .collect();
     assert!(strange.is_empty(), "{strange:?}");
+}
+
+/// Ten thousand small logs open in a second because of this: to make and rename a file is most of what a start could take.
+#[test]
+fn a_log_that_lost_nothing_is_opened_without_a_new_file() {
+    let mut bench = Bench::small_segments(1 << 20);
+    let mut log = bench.create();
+    for epoch in 0..3 {
+        append_at(&mut log, &[(&format!("{epoch}"), NOW)], epoch).unwrap();
+    }
+    let epochs = log.epochs().to_vec();
+    drop(log);
+    bench.disk.crash(Crash::Process);
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let seen = made.clone();
+    bench.disk.fail_when(move |operation, path| {
+        if matches!(operation, Operation::Create | Operation::Rename | Operation::Remove) {
+            seen.lock().push((operation, path.to_owned()));
+        }
+        None::<std::io::Error>
+    });
+    let (log, loss) = bench.open(LastStop::Killed, unknown());
+    assert!(loss.is_none());
+    assert_eq!(log.epochs(), epochs);
+    assert_eq!(*made.lock(), []);
 }
 
 #[test]
