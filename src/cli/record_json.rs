@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::base64;
 use crate::base::ids::{Offset, TimestampMs};
-use crate::client::accumulator::NewRecord;
+use crate::client::producer::accumulator::NewRecord;
 use crate::record::owned::Record;
 
 #[derive(Serialize)]

@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 use super::address::Address;
 use super::connection::Connection;
 use super::error::ClientError;
-use super::metadata::ClusterMetadata;
+use super::metadata::{ClusterMetadata, Topic};
 use super::retry::Retry;
+use crate::base::ErrorCode;
 use crate::base::ids::BrokerId;
 use crate::protocol::messages::ApiRequest;
 
@@ -162,6 +163,26 @@ impl Client {
                 // A connection that broke may be one that was idle for too long; one that cannot be opened is told at once.
                 Err(error) => retry.after(error).await?,
             }
+        }
+    }
+
+    /// One topic with its partitions. A topic that is being made is given time.
+    pub async fn topic(&self, name: &str, auto_create: bool) -> Result<Topic, ClientError> {
+        let mut retry = self.retry();
+        loop {
+            let mut metadata = self.metadata(Topics::Named(&[name]), auto_create).await?;
+            let code = match metadata.topics.remove(name) {
+                Some(Topic { error: Some(code), .. }) => code,
+                Some(topic) if topic.partitions.is_empty() => ErrorCode::LeaderNotAvailable,
+                Some(topic) => return Ok(topic),
+                None => ErrorCode::UnknownTopicOrPartition,
+            };
+            let error = ClientError::refused(format!("topic {name}"), code);
+            // Kafka calls a missing topic retriable, but nobody makes it while we wait.
+            if code == ErrorCode::UnknownTopicOrPartition && !auto_create {
+                return Err(error);
+            }
+            retry.after(error).await?;
         }
     }
 

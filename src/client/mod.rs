@@ -5,7 +5,6 @@
 //! (partitioner, assignor, accumulating, versions, aborted transactions) has a file of its own and imports no tokio.
 
 pub mod aborted;
-pub mod accumulator;
 pub mod address;
 pub mod cluster;
 pub mod configs;
@@ -18,7 +17,6 @@ mod leaders;
 mod meaning;
 pub mod metadata;
 pub mod offsets;
-pub mod partitioner;
 pub mod producer;
 pub mod retry;
 pub mod transactions;

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 
 use crate::base::ids::TimestampMs;
 use crate::cli::record_json;
-use crate::client::accumulator::NewRecord;
+use crate::client::producer::accumulator::NewRecord;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum InputForm {
