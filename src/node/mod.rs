@@ -4,21 +4,26 @@
 //! Start: lock and open the logs → bind → controller → register, catch up, be unfenced → serve.
 //! Stop: no new requests → answers under way → logs closed and proven clean → controller.
 
+mod error;
+mod listening;
+mod memory;
 mod observe;
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+pub use self::error::StartError;
+use self::listening::{bind, serve};
+use self::memory::request_memory;
 use crate::api::table::APIS;
 use crate::base::disk::{Disk, RealDisk};
 use crate::base::logging::Logging;
@@ -30,10 +35,8 @@ use crate::broker::groups::group_config;
 use crate::broker::lifecycle::{self, Registration};
 use crate::broker::transactions::transaction_config;
 use crate::broker::{Broker, background, publisher};
-use crate::config::def::network::NetworkConfig;
-use crate::config::listeners::Listener as ListenerAddress;
 use crate::config::{BrokerConfig, Overrides, Settings, TopicConfig};
-use crate::controller::{self, ApiError, ControllerOptions, RunningController};
+use crate::controller::{self, ControllerOptions, RunningController};
 use crate::coordinator::group::coordinator::GroupCoordinator;
 use crate::coordinator::transaction::coordinator::TransactionCoordinator;
 use crate::http::HttpListener;
@@ -42,63 +45,15 @@ use crate::metrics::Metrics;
 use crate::quorum::{QuorumError, VoterNode};
 use crate::replica::fetch_session::FetchSessionCache;
 use crate::replica::manager::ReplicaManager;
-use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory, sockets_of_process};
-use crate::server::listener::{self, Listener, Shared};
+use crate::server::limits::RequestMemory;
 use crate::storage::cleaner::LogCleaner;
-use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, OpenError, boot_id_of_machine};
+use crate::storage::{FileCache, LastStop, LogManager, LogManagerConfig, LogSettings, boot_id_of_machine};
 
 /// Directory of the metadata log, in the first data directory. No partition can have this name: it has no number.
 const METADATA_DIR: &str = "metadata";
 /// A metadata snapshot is due after so many bytes of log, or so much time (Kafka's defaults).
 const SNAPSHOT_BYTES: u64 = 20 << 20;
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// Why a node does not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    #[error("{error}{}", directory_hint(error))]
-    Logs {
-        #[from]
-        error: OpenError,
-    },
-    #[error("cannot listen on {address} ({listener}): {source}{}", hint(source))]
-    Bind { listener: String, address: String, source: std::io::Error },
-    #[error("{0}")]
-    Http(std::io::Error),
-    #[error("the metadata log cannot be opened: {0}")]
-    Quorum(#[from] QuorumError),
-    #[error("the broker cannot join its cluster: {0}")]
-    Join(String),
-    #[error("the controller did not take the broker in within {0:?} (initial.broker.registration.timeout.ms)")]
-    JoinTimeout(Duration),
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
-}
-
-impl From<ApiError> for StartError {
-    fn from(error: ApiError) -> Self {
-        StartError::Join(format!("{:?}: {}", error.code, error.message.unwrap_or_default()))
-    }
-}
-
-fn hint(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; another process uses that port: stop it, or choose another with --listen HOST:PORT",
-        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges",
-        std::io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
-        _ => "",
-    }
-}
-
-fn directory_hint(error: &OpenError) -> &'static str {
-    match error {
-        OpenError::NoDirectory(_) => "; choose a directory that this user may write to, with --data DIR",
-        OpenError::FirstDirectory(_) => {
-            "; the metadata of this node lie in it, so the node does not start before it is mended or restored"
-        }
-        _ => "",
-    }
-}
 
 /// A running node.
 pub struct Node {
@@ -335,88 +290,4 @@ fn open_logs(
         warn!(partition = %loss.0, loss = ?loss.1, "recovery had to cut off the end of a log");
     }
     Ok((opened.manager, opened.logs.into_iter().map(|opened| opened.log).collect()))
-}
-
-fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
-    config.network.listeners().iter().map(|listener| bind_one(listener, &config.network)).collect()
-}
-
-fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Listener, StartError> {
-    // Every interface: both families by one socket, as Java's wildcard; or what there is, where the system has no IPv6.
-    let hosts: &[&str] = match &listener.host {
-        Some(host) => &[host],
-        None if listener.ipv4_only => &["0.0.0.0"],
-        None => &["::", "0.0.0.0"],
-    };
-    let bind = |host: &str| {
-        let address = (host, listener.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-        Listener::bind(&listener.name, address, network)
-    };
-    let mut bound = bind(hosts[0]);
-    if let (Err(error), [_, ipv4]) = (&bound, hosts)
-        && has_no_such_family(error)
-    {
-        bound = bind(ipv4);
-    }
-    bound.map_err(|source| {
-        let address = format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port);
-        StartError::Bind { listener: listener.name.clone(), address, source }
-    })
-}
-
-fn has_no_such_family(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    Errno::from_io_error(error).is_some_and(|errno| [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].contains(&errno))
-}
-
-fn serve(
-    bound: Vec<Listener>,
-    broker: &Arc<Broker>,
-    config: &BrokerConfig,
-    memory: &Arc<RequestMemory>,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Vec<(String, SocketAddr)> {
-    let network = &config.network;
-    let limits = ConnectionLimits::new(Bounds::of(network), sockets_of_process(FileCache::capacity_of_process()));
-    tasks.spawn(listener::follow(limits.clone(), broker.clone(), stop.clone()));
-    let shared = Shared {
-        broker: broker.clone(),
-        limits,
-        memory: memory.clone(),
-        frame_limit: network.socket_request_max_bytes.max(1) as usize,
-        idle_after: match network.connections_max_idle_ms {
-            // Never: a year is as good, and timers can hold it.
-            ..0 => Duration::from_secs(365 * 24 * 3600),
-            ms => Duration::from_millis(ms as u64),
-        },
-        connections: tasks.clone(),
-        stop: stop.clone(),
-    };
-    let listening = bound.iter().filter_map(|l| Some((l.name().to_owned(), l.local_addr().ok()?))).collect();
-    for listener in bound {
-        tasks.spawn(listener.serve(shared.clone()));
-    }
-    listening
-}
-
-/// `queued.max.request.bytes`; −1 is a quarter of the memory of the machine, or of the control group this process is confined to.
-fn request_memory(configured: i64) -> u64 {
-    if configured >= 0 {
-        return configured as u64;
-    }
-    let machine = rustix::system::sysinfo();
-    let machine = machine.totalram as u64 * u64::from(machine.mem_unit);
-    machine.min(memory_of_group()) / 4
-}
-
-/// The least bound on memory of the control group of this process and of those around it (version 2).
-fn memory_of_group() -> u64 {
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let root = Path::new("/sys/fs/cgroup");
-    let own = root.join(own);
-    let around = own.ancestors().take_while(|group| group.starts_with(root));
-    let bound = |group: &Path| std::fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok();
-    around.filter_map(bound).min().unwrap_or(u64::MAX)
 }
