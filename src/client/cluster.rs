@@ -170,20 +170,25 @@ impl Client {
     pub async fn topic(&self, name: &str, auto_create: bool) -> Result<Topic, ClientError> {
         let mut retry = self.retry();
         loop {
-            let mut metadata = self.metadata(Topics::Named(&[name]), auto_create).await?;
-            let code = match metadata.topics.remove(name) {
-                Some(Topic { error: Some(code), .. }) => code,
-                Some(topic) if topic.partitions.is_empty() => ErrorCode::LeaderNotAvailable,
-                Some(topic) => return Ok(topic),
-                None => ErrorCode::UnknownTopicOrPartition,
-            };
-            let error = ClientError::refused(format!("topic {name}"), code);
-            // Kafka calls a missing topic retriable, but nobody makes it while we wait.
-            if code == ErrorCode::UnknownTopicOrPartition && !auto_create {
-                return Err(error);
+            match self.try_topic(name, auto_create).await {
+                // Kafka calls a missing topic retriable, but nobody makes it while we wait.
+                Err(error) if error.code() == Some(ErrorCode::UnknownTopicOrPartition) && !auto_create => return Err(error),
+                Err(error) => retry.after(error).await?,
+                Ok(topic) => return Ok(topic),
             }
-            retry.after(error).await?;
         }
+    }
+
+    /// The same with one attempt.
+    pub async fn try_topic(&self, name: &str, auto_create: bool) -> Result<Topic, ClientError> {
+        let mut metadata = self.try_metadata(Topics::Named(&[name]), auto_create).await?;
+        let code = match metadata.topics.remove(name) {
+            Some(Topic { error: Some(code), .. }) => code,
+            Some(topic) if topic.partitions.is_empty() => ErrorCode::LeaderNotAvailable,
+            Some(topic) => return Ok(topic),
+            None => ErrorCode::UnknownTopicOrPartition,
+        };
+        Err(ClientError::refused(format!("topic {name}"), code))
     }
 
     async fn try_metadata(&self, topics: Topics<'_>, auto_create: bool) -> Result<ClusterMetadata, ClientError> {

@@ -64,10 +64,13 @@ impl Client {
     ) -> Result<R::Response, ClientError> {
         let mut retry = self.retry();
         loop {
-            let connection = self.coordinator(what).await?;
-            let version = connection.version_at_most::<R>(most)?;
-            let answer = connection.send_version(&request(version), version).await;
-            match answer.and_then(|response| check(&response).map(|()| response)) {
+            let attempt = async {
+                let connection = self.find_coordinator(what).await?;
+                let version = connection.version_at_most::<R>(most)?;
+                let response = connection.send_version(&request(version), version).await?;
+                check(&response).map(|()| response)
+            };
+            match attempt.await {
                 Ok(response) => return Ok(response),
                 Err(error) => retry.after(error).await?,
             }

@@ -5,6 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
 use crate::support::process::BrokerProcess;
 
 /// How long a line may take to come.
@@ -45,4 +48,38 @@ fn whoever_consumes_goes_on_when_the_broker_is_back() {
         assert_eq!(lines.recv_timeout(DEADLINE).as_deref(), Ok("after"), "{group:?}");
         assert!(child.wait().expect("it ends").success(), "{group:?}");
     }
+}
+
+/// Batches of some partitions are under way when the broker falls silent, those of others are sent later, and further records wait: whatever became
+/// of each, it is told, although no producer id can be had for those that are left.
+#[test]
+fn of_every_record_it_is_told_what_became_of_it_when_the_broker_does_not_come_back() {
+    let mut broker = BrokerProcess::start(&[]);
+    assert!(klamm(&broker, &["topic", "create", "t", "--partitions", "4"]).wait().expect("it ends").success());
+    let mut child = klamm(&broker, &["produce", "t", "--input", "json", "--timeout", "2", "--output", "json"]);
+    let mut input = child.stdin.take().expect("it is piped");
+    let mut fed = 0;
+    let mut feed = |partitions: &[i32]| {
+        for partition in partitions {
+            writeln!(input, r#"{{"partition":{partition},"value":"v"}}"#).expect("it reads");
+            fed += 1;
+            // Batches leave in their turn, not all at once.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    feed(&[0, 1, 2, 3]);
+    let pid = Pid::from_raw(i32::try_from(broker.pid()).expect("a process id")).expect("it is not 0");
+    kill_process(pid, Signal::STOP).expect("the broker can be stopped");
+    feed(&[0, 0, 1, 1]);
+    // So that the first to be given up are that much older than the others.
+    std::thread::sleep(Duration::from_millis(500));
+    feed(&[2, 3, 0, 3]);
+    broker.kill();
+    feed(&[0, 1, 2, 3]);
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    let told = |field: &str| summary[field].as_u64().expect("a number");
+    assert_eq!(told("records") + told("failed"), fed, "{summary}");
+    assert!(told("failed") > 0 && !output.status.success(), "{summary}");
 }

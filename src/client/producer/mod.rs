@@ -96,7 +96,7 @@ pub struct Producer {
 /// Tells of every record, batch by batch, in the order in which the broker answered.
 pub struct Deliveries {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
-    _task: JoinSet<()>,
+    sender: JoinSet<()>,
 }
 
 impl Producer {
@@ -108,9 +108,9 @@ impl Producer {
         let (delivered, deliveries) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let sender = Sender::new(client, topic.clone(), &options, id, delivered);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(sender.run(received, stop.clone()));
-        Ok((Producer { records, topic, stop }, Deliveries { deliveries, _task: tasks }))
+        let mut task = JoinSet::new();
+        task.spawn(sender.run(received, stop.clone()));
+        Ok((Producer { records, topic, stop }, Deliveries { deliveries, sender: task }))
     }
 
     /// The topic as it was when the producer began.
@@ -137,7 +137,17 @@ impl Producer {
 
 impl Deliveries {
     /// The next one; `None` when the producer was dropped and nothing is under way any more.
+    ///
+    /// # Panics
+    /// If the sender did: then there are records of which nothing was told.
     pub async fn next(&mut self) -> Option<Delivery> {
-        self.deliveries.recv().await
+        let delivery = self.deliveries.recv().await;
+        if delivery.is_none()
+            && let Some(Err(error)) = self.sender.join_next().await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        delivery
     }
 }

@@ -37,14 +37,26 @@ pub(super) struct Sender {
     clock: Clock,
     /// Brokers that have not answered yet.
     busy: BTreeSet<BrokerId>,
-    requests: JoinSet<Answered>,
-    /// When leaders are to be looked up again; nothing is sent before.
-    refresh: Option<Mono>,
+    under_way: JoinSet<Outcome>,
+    refresh: Refresh,
     failures: u32,
-    idempotent: bool,
-    /// A batch was given up that may be in the log: its sequence numbers must not go to others.
-    needs_id: bool,
+    asks_for_id: bool,
     delivered: mpsc::UnboundedSender<Delivery>,
+}
+
+/// When leaders are looked up again. Nothing is sent before that is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refresh {
+    NotNeeded,
+    At(Mono),
+    UnderWay,
+}
+
+/// What came of something that was under way.
+enum Outcome {
+    Answered(Answered),
+    Topic(Result<Topic, ClientError>),
+    Id(Result<Option<(ProducerId, ProducerEpoch)>, ClientError>),
 }
 
 /// The fate of one request.
@@ -75,11 +87,10 @@ impl Sender {
             accumulator: Accumulator::new(limits, id),
             clock,
             busy: BTreeSet::new(),
-            requests: JoinSet::new(),
-            refresh: None,
+            under_way: JoinSet::new(),
+            refresh: Refresh::NotNeeded,
             failures: 0,
-            idempotent: options.numbers(),
-            needs_id: false,
+            asks_for_id: false,
             delivered,
         }
     }
@@ -87,13 +98,22 @@ impl Sender {
     pub(super) async fn run(mut self, mut records: mpsc::Receiver<(Option<i32>, NewRecord)>, stop: CancellationToken) {
         let mut open = true;
         while open || !self.accumulator.is_empty() {
-            self.send_what_is_due(!open).await;
+            self.send_what_is_due(!open);
             let could_go = |partition| !self.busy.contains(&self.leaders.of(partition));
-            let wake = self.refresh.or_else(|| self.accumulator.next_due(could_go)).map(|at| self.clock.instant_of(at).into());
+            let wake = match self.refresh {
+                Refresh::NotNeeded => self.accumulator.next_due(could_go),
+                Refresh::At(at) => Some(at),
+                Refresh::UnderWay => None,
+            };
+            let wake = wake.map(|at| self.clock.instant_of(at).into());
             tokio::select! {
                 biased;
-                Some(answered) = self.requests.join_next() => {
-                    self.on_answer(answered.expect("a request neither panics nor is cancelled"));
+                Some(outcome) = self.under_way.join_next() => {
+                    match outcome.expect("a request neither panics nor is cancelled") {
+                        Outcome::Answered(answered) => self.on_answer(answered),
+                        Outcome::Topic(topic) => self.on_topic(topic),
+                        Outcome::Id(id) => self.on_id(id),
+                    }
                 }
                 received = records.recv(), if open && self.accumulator.bytes() < BUFFERED => match received {
                     Some((partition, record)) => {
@@ -119,31 +139,22 @@ impl Sender {
         self.accumulator.push(partition, record, self.clock.mono());
     }
 
-    async fn send_what_is_due(&mut self, flush: bool) {
+    fn send_what_is_due(&mut self, flush: bool) {
         let now = self.clock.mono();
         match self.refresh {
-            Some(at) if now < at => return,
-            Some(_) => {
-                self.refresh = None;
-                // What cannot be looked up now is still tried at the brokers that were known.
-                if let Ok(topic) = self.client.topic(&self.topic.name, false).await {
-                    self.leaders = Leaders::new(&topic);
-                    self.topic = topic;
-                }
+            Refresh::NotNeeded => {}
+            Refresh::At(at) if at <= now => {
+                self.refresh = Refresh::UnderWay;
+                let (client, name) = (self.client.clone(), self.topic.name.clone());
+                self.under_way.spawn(async move { Outcome::Topic(client.try_topic(&name, false).await) });
+                return;
             }
-            None => {}
+            Refresh::At(_) | Refresh::UnderWay => return,
         }
-        if self.needs_id {
-            match init_producer_id(&self.client).await {
-                Ok(id) => self.accumulator.renew(id),
-                Err(error) => {
-                    for (partition, records) in self.accumulator.give_up() {
-                        self.tell(partition, records, Err(error.clone()));
-                    }
-                    return;
-                }
-            }
-            self.needs_id = false;
+        if self.accumulator.wants_renewal() && !self.asks_for_id {
+            self.asks_for_id = true;
+            let client = self.client.clone();
+            self.under_way.spawn(async move { Outcome::Id(init_producer_id(&client).await) });
         }
         for &broker in &self.leaders.brokers {
             if self.busy.contains(&broker) {
@@ -155,10 +166,32 @@ impl Sender {
             }
             self.busy.insert(broker);
             let (client, name, id, acks) = (self.client.clone(), self.topic.name.clone(), self.topic.id, self.acks);
-            self.requests.spawn(async move {
+            self.under_way.spawn(async move {
                 let answer = produce(&client, broker, &name, id, acks, &batches).await;
-                Answered { broker, batches, answer }
+                Outcome::Answered(Answered { broker, batches, answer })
             });
+        }
+    }
+
+    fn on_topic(&mut self, topic: Result<Topic, ClientError>) {
+        self.refresh = Refresh::NotNeeded;
+        // What cannot be looked up now is still tried at the brokers that were known.
+        if let Ok(topic) = topic {
+            self.leaders = Leaders::new(&topic);
+            self.topic = topic;
+        }
+    }
+
+    /// Without an id what was never sent is given up; what was is tried on.
+    fn on_id(&mut self, id: Result<Option<(ProducerId, ProducerEpoch)>, ClientError>) {
+        self.asks_for_id = false;
+        match id {
+            Ok(id) => self.accumulator.renew(id),
+            Err(error) => {
+                for (partition, records) in self.accumulator.give_up() {
+                    self.tell(partition, records, Err(error.clone()));
+                }
+            }
         }
     }
 
@@ -192,7 +225,7 @@ impl Sender {
                     self.accumulator.again(batch);
                 }
                 Err(error) => {
-                    self.needs_id |= self.idempotent && (batch.in_doubt || !says_that_nothing_was_written(&error));
+                    batch.in_doubt |= !says_that_nothing_was_written(&error);
                     self.accumulator.refused(&batch);
                     self.tell(batch.partition, batch.records, Err(error));
                 }
@@ -200,7 +233,7 @@ impl Sender {
         }
         self.failures = if passing { self.failures + 1 } else { 0 };
         if passing {
-            self.refresh = Some(self.clock.mono() + retry::pause(self.failures - 1));
+            self.refresh = Refresh::At(self.clock.mono() + retry::pause(self.failures - 1));
         }
     }
 
