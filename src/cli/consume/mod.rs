@@ -1,6 +1,7 @@
 //! `klamm consume`: records of topics, to the standard output.
 
 mod format;
+mod latest;
 mod membership;
 mod printer;
 mod reading;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use self::format::{Field, RecordFormat};
+use self::latest::Latest;
 use self::membership::Membership;
 use self::printer::{Form, Printer};
-use self::reading::{Latest, Reading};
+use self::reading::Reading;
 use self::start::{Start, positions};
 use super::bounds::{bounds, offsets_at};
 use super::connect::{Connect, existing_topic};
@@ -79,7 +81,7 @@ struct Begin {
     /// Begin with the first record there is; in a group, where the group has read nothing yet
     #[arg(long, conflicts_with_all = ["offset", "since", "last"])]
     from_beginning: bool,
-    /// Begin at an offset, -N for N records before the end, earliest or latest
+    /// Begin at an offset, -N for N offsets before the end, earliest or latest
     #[arg(long, short, value_name = "OFFSET", allow_hyphen_values = true, conflicts_with_all = ["since", "last", "group"])]
     offset: Option<Start>,
     /// Begin with the first record at this time or later
@@ -192,11 +194,7 @@ impl ConsumeArgs {
                 None if self.end.exit_at_end || self.begin.last.is_some() => Some(latest.collect::<BTreeMap<_, Offset>>()),
                 None => None,
             };
-            reading.latest = self.begin.last.map(|count| Latest {
-                count: count as usize,
-                back: i64::from(count.max(1)),
-                bounds: bounds.clone(),
-            });
+            reading.latest = self.begin.last.map(|count| Latest::new(count, &bounds));
             reading.assign(positions);
             if self.waits_at_the_end() && io::stdout().is_terminal() {
                 note("Waiting for new records; --from-beginning shows those that are there. Ctrl-C ends.");

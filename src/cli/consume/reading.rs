@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep};
 
+use super::latest::Latest;
 use super::membership::{Assigned, COMMIT_INTERVAL, Membership};
 use super::printer::Printer;
 use crate::base::ids::{Offset, TopicPartition};
@@ -17,7 +18,6 @@ use crate::cli::runtime;
 use crate::client::consumer::{Fetched, Polled};
 use crate::client::offsets::IsolationLevel;
 use crate::client::{Client, Consumer};
-use crate::record::owned::Record;
 
 /// See the module.
 pub struct Reading {
@@ -34,27 +34,6 @@ pub struct Reading {
     pub idle: Option<Duration>,
     /// The latest records, to be written at the end.
     pub latest: Option<Latest>,
-}
-
-/// So many of the latest records. Where offsets are missing, as after compaction and at the ends of transactions, they lie further back than
-/// their number says.
-pub struct Latest {
-    pub count: usize,
-    /// How far in front of its end each partition is read.
-    pub back: i64,
-    pub bounds: BTreeMap<TopicPartition, Bounds>,
-}
-
-impl Latest {
-    /// Where to begin anew, further back, if `found` are too few and there may be more.
-    fn further_back(&mut self, found: usize) -> Option<BTreeMap<TopicPartition, Offset>> {
-        let begins = |bounds: &Bounds, back: i64| bounds.latest.saturating_sub(back).max(bounds.earliest);
-        if found >= self.count || self.bounds.values().all(|bounds| begins(bounds, self.back) == bounds.earliest) {
-            return None;
-        }
-        self.back = self.back.saturating_mul(8);
-        Some(self.bounds.iter().map(|(partition, bounds)| (partition.clone(), begins(bounds, self.back))).collect())
-    }
 }
 
 impl Reading {
@@ -78,14 +57,15 @@ impl Reading {
     }
 
     async fn read(&mut self, mut interrupted: std::pin::Pin<&mut impl Future<Output = ()>>) -> Result {
-        let mut kept: Vec<(TopicPartition, Record)> = Vec::new();
         let mut commit = interval(COMMIT_INTERVAL);
         let mut last = Instant::now();
         loop {
             if self.is_complete() {
-                let Some(positions) = self.latest.as_mut().and_then(|latest| latest.further_back(kept.len())) else { break };
-                kept.clear();
-                self.assign(positions);
+                let again = self.latest.as_mut().map(Latest::further_back).unwrap_or_default();
+                if again.is_empty() {
+                    break;
+                }
+                self.assign(again);
                 continue;
             }
             let idle_left = self.idle.map(|idle| idle.saturating_sub(last.elapsed()));
@@ -95,7 +75,7 @@ impl Reading {
                         if !fetched.records.is_empty() {
                             last = Instant::now();
                         }
-                        self.on_records(fetched, &mut kept)?;
+                        self.on_records(fetched)?;
                     }
                     Polled::OutOfRange { partition, offset } => self.on_out_of_range(&partition, offset).await?,
                 },
@@ -108,14 +88,14 @@ impl Reading {
                 () = &mut interrupted => break,
             }
         }
-        self.write_kept(kept)
+        self.write_latest()
     }
 
     fn is_complete(&self) -> bool {
         self.printer.is_full() || self.stop_at.is_some() && self.consumer.is_empty()
     }
 
-    fn on_records(&mut self, fetched: Fetched, kept: &mut Vec<(TopicPartition, Record)>) -> Result {
+    fn on_records(&mut self, fetched: Fetched) -> Result {
         let Fetched { partition, records, position, .. } = fetched;
         let stop = self.stop_at.as_ref().and_then(|ends| ends.get(&partition)).copied().unwrap_or(Offset::MAX);
         let mut done = position.min(stop);
@@ -123,8 +103,8 @@ impl Reading {
             if record.offset >= stop {
                 break;
             }
-            if self.latest.is_some() {
-                kept.push((partition.clone(), record));
+            if let Some(latest) = &mut self.latest {
+                latest.keep(&partition, record);
             } else if !self.printer.write(&partition.topic, partition.partition, &record)? {
                 done = record.offset;
                 break;
@@ -140,12 +120,9 @@ impl Reading {
         Ok(())
     }
 
-    /// Writes the latest of what was kept, by the clock: that is the order in which a person who asks for the last records means them.
-    fn write_kept(&mut self, mut kept: Vec<(TopicPartition, Record)>) -> Result {
-        kept.sort_by(|(p, a), (q, b)| (a.timestamp, p, a.offset).cmp(&(b.timestamp, q, b.offset)));
-        let first = kept.len().saturating_sub(self.latest.as_ref().map_or(0, |latest| latest.count));
-        for (partition, record) in &kept[first..] {
-            self.printer.write(&partition.topic, partition.partition, record)?;
+    fn write_latest(&mut self) -> Result {
+        for (partition, record) in self.latest.take().into_iter().flat_map(Latest::into_records) {
+            self.printer.write(&partition.topic, partition.partition, &record)?;
         }
         self.printer.flush()
     }
@@ -154,7 +131,12 @@ impl Reading {
     async fn on_out_of_range(&mut self, partition: &TopicPartition, offset: Offset) -> Result {
         let found = bounds(&self.client, std::slice::from_ref(partition), self.isolation).await?;
         let Some(Bounds { earliest, latest }) = found.get(partition).copied() else { return Ok(()) };
-        let (next, why) = if offset < earliest { (earliest, "were deleted") } else { (latest, "are not there any more") };
+        let (next, why) = match offset {
+            _ if offset < earliest => (earliest, "were deleted"),
+            _ if offset > latest => (latest, "are not there any more"),
+            // They are there by now.
+            _ => return Ok(self.consumer.seek(partition, offset)),
+        };
         note(format!("warning: records of {partition} from offset {offset} on {why}; going on at {next}"));
         if let Some(group) = &mut self.group {
             group.done(partition, next);

@@ -33,7 +33,7 @@ impl FromStr for Start {
             _ => match text.parse::<i64>() {
                 Ok(offset @ 0..) => Ok(Self::Offset(offset)),
                 Ok(offset) if offset > i64::MIN => Ok(Self::BeforeEnd(-offset)),
-                _ => Err("expected an offset, -N for N records before the end, earliest or latest".into()),
+                _ => Err("expected an offset, -N for N offsets before the end, earliest or latest".into()),
             },
         }
     }
