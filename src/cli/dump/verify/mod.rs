@@ -46,17 +46,16 @@ struct Partition {
 
 /// Scrubs everything below these paths. Fails if anything is damaged; what a broker mends by itself is only told.
 pub fn verify(paths: &[PathBuf], deep: bool, format: Format) -> Result {
-    let mut report = Report::default();
+    let (mut report, mut promised) = (Report::default(), Promised::default());
     let mut partitions = Vec::new();
     for path in paths {
-        collect(path, &mut partitions, &mut report)?;
+        collect(path, &mut partitions, &mut promised, &mut report)?;
     }
     if partitions.is_empty() && report.findings.is_empty() && report.segments == 0 {
         let tip = "name a data directory of a broker, or the directory of a partition in it";
         return Err(CliError::failed_with_tip("there are no log segments to verify", tip));
     }
     let progress = progress(partitions.iter().map(|partition| partition.bytes).sum());
-    let mut promised = Promised::default();
     for partition in &partitions {
         progress.set_message(partition.dir.file_name().unwrap_or_default().to_string_lossy().into_owned());
         scrub(partition, deep, &progress, &mut promised, &mut report)?;
@@ -79,7 +78,7 @@ fn progress(total: u64) -> ProgressBar {
 }
 
 /// Finds the partitions at and below a path, and looks at the small files on the way.
-fn collect(path: &Path, partitions: &mut Vec<Partition>, report: &mut Report) -> Result {
+fn collect(path: &Path, partitions: &mut Vec<Partition>, promised: &mut Promised, report: &mut Report) -> Result {
     let entries = std::fs::read_dir(path).map_err(CliError::file("list", path))?;
     let (mut bases, mut bytes) = (Vec::new(), 0);
     let mut dirs = Vec::new();
@@ -100,14 +99,20 @@ fn collect(path: &Path, partitions: &mut Vec<Partition>, report: &mut Report) ->
         return Ok(());
     }
     top_level(path, report);
-    if !bases.is_empty() {
+    for (partition, end) in promised.missing_from(path) {
+        let mut findings = Findings::of(&path.join(partition.to_string()));
+        findings.damage(None, None, format!("the directory is missing; the checkpoints say that the log is whole up to {end}"));
+        report.findings.extend(findings.into_vec());
+    }
+    // A partition that has lost all of its log is one, too.
+    if !bases.is_empty() || promised.end_of(path) > 0 {
         bases.sort_unstable();
         partitions.push(Partition { dir: path.to_owned(), bases, bytes });
     }
     dirs.sort();
     // What is on its way out need not be whole.
     let live = |dir: &PathBuf| !dir.to_string_lossy().ends_with("-delete");
-    dirs.iter().filter(|dir| live(dir)).try_for_each(|dir| collect(dir, partitions, report))
+    dirs.iter().filter(|dir| live(dir)).try_for_each(|dir| collect(dir, partitions, promised, report))
 }
 
 /// The files beside the partitions.
@@ -155,6 +160,11 @@ fn scrub(partition: &Partition, deep: bool, progress: &ProgressBar, promised: &m
     // Kafka's metadata log keeps its epochs in its own way.
     let keeps_epochs = !dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(CLUSTER_METADATA_TOPIC));
     let promised_end = promised.end_of(dir);
+    if partition.bases.is_empty() {
+        let mut findings = Findings::of(dir);
+        findings.damage(None, None, format!("there is no log; the checkpoints say that it is whole up to {promised_end}"));
+        report.findings.extend(findings.into_vec());
+    }
     let mut in_transactions = BTreeSet::new();
     for (n, base_offset) in partition.bases.iter().enumerate() {
         let segment = Segment {

@@ -35,11 +35,11 @@ fn batch(base_offset: Offset, count: i64) -> Vec<u8> {
 }
 
 fn found(root: &Path, deep: bool) -> Vec<(Severity, String)> {
-    let mut report = Report::default();
+    let (mut report, mut promised) = (Report::default(), Promised::default());
     let mut partitions = Vec::new();
-    collect(root, &mut partitions, &mut report).unwrap();
+    collect(root, &mut partitions, &mut promised, &mut report).unwrap();
     for partition in &partitions {
-        scrub(partition, deep, &ProgressBar::hidden(), &mut Promised::default(), &mut report).unwrap();
+        scrub(partition, deep, &ProgressBar::hidden(), &mut promised, &mut report).unwrap();
     }
     report.findings.into_iter().map(|finding| (finding.severity, finding.text())).collect()
 }
@@ -139,6 +139,26 @@ fn an_end_in_front_of_what_was_promised_is_damage_and_no_torn_write() {
     one(found(root.path(), false), Severity::Damage, &["ends at offset 6", "whole up to 7"]);
     fs::remove_file(active).unwrap();
     one(found(root.path(), false), Severity::Damage, &["ends at offset 6", "whole up to 7"]);
+    fs::write(root.path().join("recovery-point-offset-checkpoint"), "0\n1\norders 0 6\n").unwrap();
+    assert_eq!(found(root.path(), false), []);
+    fs::write(root.path().join("replication-offset-checkpoint"), "0\n1\norders 0 8\n").unwrap();
+    one(found(root.path(), false), Severity::Damage, &["ends at offset 6", "whole up to 8"]);
+}
+
+#[test]
+fn a_log_that_was_promised_and_is_gone_is_damage() {
+    let (root, dir) = data_dir();
+    fs::write(root.path().join("recovery-point-offset-checkpoint"), "0\n2\norders 0 7\norders 1 0\n").unwrap();
+    assert_eq!(found(root.path(), false), [], "of orders-1 nothing was said to be there");
+    for base in [0, 6] {
+        fs::remove_file(dir.join(format!("{base:020}.log"))).unwrap();
+    }
+    one(found(root.path(), false), Severity::Damage, &["orders-0", "there is no log", "whole up to 7"]);
+    let aside = root.path().join("orders-0.00000000000000000000000000000000-delete");
+    fs::rename(&dir, &aside).unwrap();
+    assert_eq!(found(root.path(), false), [], "it was deleted, and the checkpoint not yet written");
+    fs::rename(&aside, root.path().join("elsewhere")).unwrap();
+    one(found(root.path(), false), Severity::Damage, &["orders-0", "directory is missing", "whole up to 7"]);
 }
 
 #[test]
