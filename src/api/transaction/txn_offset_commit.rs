@@ -33,6 +33,8 @@ pub fn handle(cx: &Context, mut request: TxnOffsetCommitRequest) -> Reply<TxnOff
     let image = cx.broker().metadata.image();
     let topics = std::mem::take(&mut request.topics);
     request.topics = topics.into_iter().filter_map(|topic| known(&image, topic, &mut refused)).collect();
+    // Should a topic be deleted before its offsets count, those of the next one of its name they are not.
+    let topic_ids = request.topics.iter().filter_map(|topic| Some((topic.name.clone(), image.topic(&topic.name)?.id))).collect();
     if request.topics.is_empty() {
         return Reply::Now(TxnOffsetCommitResponse::default().with_topics(refused));
     }
@@ -44,7 +46,7 @@ pub fn handle(cx: &Context, mut request: TxnOffsetCommitRequest) -> Reply<TxnOff
     // The end of the transaction, which may come right behind, is not to overtake what belongs to it.
     Reply::alone(async move {
         let response = match verify(&broker, &request, version).await {
-            Ok(guard) => broker.groups.commit_transactional_offsets(request, guard).await,
+            Ok(guard) => broker.groups.commit_transactional_offsets(request, topic_ids, guard).await,
             Err(error) => refuse_transactional_commit(&request, client_error(error)),
         };
         crash_point("transaction-offsets-staged");

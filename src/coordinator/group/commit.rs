@@ -1,14 +1,17 @@
 //! OffsetCommit and TxnOffsetCommit: who may commit, and what is written (`OffsetMetadataManager.commitOffset`, `ClassicGroup.validateOffsetCommit`).
 //! Pure.
 
+use std::collections::HashMap;
+
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::txn_offset_commit_response::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic};
-use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
+use kafka_protocol::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+};
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
 
 use crate::base::ErrorCode;
-use crate::base::ids::NO_TIMESTAMP;
+use crate::base::ids::{NO_TIMESTAMP, TopicId};
 use crate::coordinator::shard::{At, Effects, Producer, RequestId, Write};
 
 use super::classic::{ClassicGroup, State};
@@ -54,7 +57,7 @@ impl Committer<'_> {
 /// A commit of one partition in any of its request forms.
 struct Commit<'a> {
     topic: &'a StrBytes,
-    topic_id: Uuid,
+    topic_id: TopicId,
     partition: i32,
     offset: i64,
     leader_epoch: i32,
@@ -183,6 +186,7 @@ impl GroupShard {
         at: &At,
         id: RequestId,
         request: &TxnOffsetCommitRequest,
+        topic_ids: &HashMap<TopicName, TopicId>,
         guard: Option<VerificationGuard>,
     ) -> Effects<Self> {
         let group_id = &request.group_id.0;
@@ -204,7 +208,7 @@ impl GroupShard {
             let partitions = topic.partitions.iter().map(|partition| {
                 let commit = Commit {
                     topic: &topic.name.0,
-                    topic_id: Uuid::nil(),
+                    topic_id: topic_ids.get(&topic.name).copied().unwrap_or_default(),
                     partition: partition.partition_index,
                     offset: partition.committed_offset,
                     leader_epoch: partition.committed_leader_epoch,

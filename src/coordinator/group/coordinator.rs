@@ -4,7 +4,7 @@
 //! Every call puts its request into a shard's mailbox before it returns, so requests of one connection are decided in the order in which
 //! they came; what it returns, a [`Later`], ends with the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::base::ErrorCode;
-use crate::base::ids::LeaderEpoch;
+use crate::base::ids::{LeaderEpoch, TopicId};
 use crate::base::time::Clock;
 use crate::coordinator::log::CoordinatorLog;
 use crate::coordinator::mailbox::{Mailbox, client_error};
@@ -175,10 +175,12 @@ impl GroupCoordinator {
         self.ask(partition, GroupRequest::OffsetCommit { request, version }, failed)
     }
 
-    /// `guard` proves that the transaction includes the group's partition; `None` if its records there are known already.
+    /// `topic_ids` are those of the topics that `request` names; the request has none. `guard` proves that the transaction includes the group's
+    /// partition; `None` if its records there are known already.
     pub fn commit_transactional_offsets(
         &self,
         request: TxnOffsetCommitRequest,
+        topic_ids: HashMap<TopicName, TopicId>,
         guard: Option<VerificationGuard>,
     ) -> Later<TxnOffsetCommitResponse> {
         if request.group_id.is_empty() {
@@ -187,7 +189,7 @@ impl GroupCoordinator {
         let partition = self.partition_for(&request.group_id);
         let refused = request.clone();
         let failed = move |error| refuse_transactional_commit(&refused, client_error(error));
-        self.ask(partition, GroupRequest::TxnOffsetCommit { request, guard }, failed)
+        self.ask(partition, GroupRequest::TxnOffsetCommit { request, topic_ids, guard }, failed)
     }
 
     /// Writes the end of a transaction into a partition of the offsets topic, and lets its offsets count or not.

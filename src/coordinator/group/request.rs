@@ -1,5 +1,6 @@
 //! What a group shard is asked and what it answers: Kafka's messages, and the few things that are asked within the broker.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -10,7 +11,7 @@ use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
     OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -58,6 +59,8 @@ pub enum GroupRequest {
     },
     TxnOffsetCommit {
         request: TxnOffsetCommitRequest,
+        /// By name, of those that have one.
+        topic_ids: HashMap<TopicName, TopicId>,
         guard: Option<VerificationGuard>,
     },
     OffsetFetch {

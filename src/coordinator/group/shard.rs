@@ -209,7 +209,9 @@ impl Shard for GroupShard {
             GroupRequest::Heartbeat(request) => self.heartbeat(at, id, &request),
             GroupRequest::Leave(request) => self.leave(at, id, &request),
             GroupRequest::OffsetCommit { request, version } => self.commit_offsets(at, id, version, &request),
-            GroupRequest::TxnOffsetCommit { request, guard } => self.commit_transactional_offsets(at, id, &request, guard),
+            GroupRequest::TxnOffsetCommit { request, topic_ids, guard } => {
+                self.commit_transactional_offsets(at, id, &request, &topic_ids, guard)
+            }
             GroupRequest::OffsetFetch { request, require_stable } => {
                 Effects::reply(id, self.fetch_offsets(&request, require_stable).into())
             }

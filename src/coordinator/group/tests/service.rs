@@ -1,5 +1,6 @@
 //! The coordinator as its callers see it: routing, leadership, and what is said when things go wrong.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -280,8 +281,37 @@ async fn clients_are_told_what_they_understand() {
         .with_name(text("t").into())
         .with_partitions(vec![txn_offset_commit_request::TxnOffsetCommitRequestPartition::default()]);
     let request = TxnOffsetCommitRequest::default().with_group_id(text("g").into()).with_topics(vec![topic]);
-    let response = coordinator.commit_transactional_offsets(request, None).await;
+    let response = coordinator.commit_transactional_offsets(request, HashMap::new(), None).await;
     assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::InvalidProducerEpoch.code());
+}
+
+#[tokio::test]
+async fn offsets_of_a_transaction_are_not_those_of_the_next_topic_of_the_name() {
+    let (coordinator, _) = leading().await;
+    let of_topic = |id: u128| {
+        let mut request = fetch("g", "t");
+        request.topics.iter_mut().flatten().for_each(|topic| topic.topic_id = Uuid::from_u128(id));
+        request
+    };
+    let producer = Producer { id: 7, epoch: 0 };
+    let topic = txn_offset_commit_request::TxnOffsetCommitRequestTopic::default()
+        .with_name(text("t").into())
+        .with_partitions(vec![txn_offset_commit_request::TxnOffsetCommitRequestPartition::default().with_committed_offset(5)]);
+    let request = TxnOffsetCommitRequest::default()
+        .with_group_id(text("g").into())
+        .with_producer_id(producer.id.into())
+        .with_producer_epoch(producer.epoch)
+        .with_generation_id(-1)
+        .with_topics(vec![topic]);
+    let ids = HashMap::from([(text("t").into(), Uuid::from_u128(1))]);
+    let response = coordinator.commit_transactional_offsets(request, ids, None).await;
+    assert_eq!(response.topics[0].partitions[0].error_code, 0);
+    let end = EndOfTransaction { producer, coordinator_epoch: 0, transaction_version: 0, result: TransactionResult::Commit };
+    assert_eq!(coordinator.complete_transaction(coordinator.partition_for("g"), end).await, Ok(()));
+    for (id, offset) in [(1, 5), (2, -1)] {
+        let fetched = coordinator.fetch_offsets(10, of_topic(id), false).await;
+        assert_eq!(fetched.topics[0].partitions[0].committed_offset, offset, "{id}");
+    }
 }
 
 /// Waits until the shard of group `g` serves again.

@@ -1,5 +1,6 @@
 //! The verbs of stories: one line, one request. What they mean stands at the head of the folder.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -155,7 +156,7 @@ impl World {
                 .with_member_id(member_id)
                 .with_group_instance_id(instance_id)
                 .with_topics(topics.collect());
-            return self.ask(who, GroupRequest::TxnOffsetCommit { request, guard: None });
+            return self.ask(who, GroupRequest::TxnOffsetCommit { request, topic_ids: HashMap::new(), guard: None });
         }
         let topics = offsets.iter().map(|(name, offset)| {
             let (topic, partition) = topic_partition(name);
