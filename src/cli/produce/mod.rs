@@ -174,12 +174,7 @@ impl ProduceArgs {
         loop {
             tokio::select! {
                 delivery = deliveries.next() => match delivery {
-                    Some(delivery) => {
-                        tally.add(delivery);
-                        if tally.failures.is_some() {
-                            stop.cancel();
-                        }
-                    }
+                    Some(delivery) => tally.add(delivery),
                     None => break,
                 },
                 () = &mut ctrl_c => {
@@ -194,8 +189,8 @@ impl ProduceArgs {
             }
         }
         progress.finish_and_clear();
-        // A thread that still waits for its input has been told to stop by the producer, and ends with the process.
-        let waits = stop.is_cancelled() && !feeding.is_finished();
+        // A thread that still waits for its input will be told to stop by the producer, and ends with the process.
+        let waits = (stop.is_cancelled() || tally.failures.is_some()) && !feeding.is_finished();
         let fed = if waits { Ok(()) } else { feeding.join().expect("the reader does not panic") };
         self.finish(tally, fed, interrupted)
     }

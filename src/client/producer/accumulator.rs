@@ -1,9 +1,7 @@
 //! Records on their way: gathered into batches, one batch of a partition under way at a time. Pure: time comes in, batches go out.
 //!
-//! Invariants: batches of a partition leave in the order of their records, and the next one leaves when the one before is answered; so
-//! the sequence of a refused batch was not used and goes to the next (KIP-98), and a batch that is tried again is the same bytes. Where nobody
-//! knows whether a batch that was given up is in the log, its sequence may have been used: what follows waits for another producer id, and only
-//! what was sent before is tried on under the old one.
+//! Invariants: batches of a partition leave in the order of their records, and the next one leaves when the one before is in the log; so sequence
+//! numbers have no gaps (KIP-98). A batch that is tried again is the same bytes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -52,9 +50,6 @@ pub struct SealedBatch {
     pub records: usize,
     /// When it was sent first.
     pub sent: Mono,
-    /// It may be in the log already: an attempt ended without an answer that says it is not.
-    pub in_doubt: bool,
-    producer: Option<(ProducerId, ProducerEpoch)>,
 }
 
 /// See the module.
@@ -63,8 +58,6 @@ pub struct Accumulator {
     limits: BatchLimits,
     /// Id and epoch of an idempotent producer.
     producer: Option<(ProducerId, ProducerEpoch)>,
-    /// The next sequence numbers are not known: nothing new is taken before [`Accumulator::renew`].
-    needs_renewal: bool,
     queues: BTreeMap<i32, Queue>,
     bytes: usize,
 }
@@ -82,7 +75,7 @@ struct Queue {
 
 impl Accumulator {
     pub fn new(limits: BatchLimits, producer: Option<(ProducerId, ProducerEpoch)>) -> Self {
-        Self { limits, producer, needs_renewal: false, queues: BTreeMap::new(), bytes: 0 }
+        Self { limits, producer, queues: BTreeMap::new(), bytes: 0 }
     }
 
     /// Bytes that wait to be sent for the first time.
@@ -108,16 +101,8 @@ impl Accumulator {
         self.bytes += builder.uncompressed_size() - before;
     }
 
-    /// Whether there is something that only another producer id lets go.
-    pub fn wants_renewal(&self) -> bool {
-        self.needs_renewal && self.queues.values().any(|queue| !queue.full.is_empty() || queue.filling.is_some())
-    }
-
     /// When the next batch has waited long enough, of partitions that `could_go`. `None` if that depends on answers alone.
     pub fn next_due(&self, could_go: impl Fn(i32) -> bool) -> Option<Mono> {
-        if self.needs_renewal {
-            return None;
-        }
         let waiting = self.queues.iter().filter(|(partition, queue)| !queue.under_way && could_go(**partition));
         waiting.filter_map(|(_, queue)| queue.filling.as_ref()).map(|(_, since)| *since + self.limits.linger).min()
     }
@@ -143,7 +128,6 @@ impl Accumulator {
             }
             let batch = match queue.again.take() {
                 Some(batch) => batch,
-                None if self.needs_renewal => continue,
                 None => {
                     let due = |since: Mono| flush || since + self.limits.linger <= now;
                     let filled = || queue.filling.take_if(|(_, since)| due(*since)).map(|(builder, _)| builder);
@@ -153,14 +137,7 @@ impl Accumulator {
                         builder.producer = Producer { id, epoch, base_sequence: queue.next_sequence };
                     }
                     let records = builder.len();
-                    SealedBatch {
-                        partition,
-                        bytes: builder.build(),
-                        records,
-                        sent: now,
-                        in_doubt: false,
-                        producer: self.producer,
-                    }
+                    SealedBatch { partition, bytes: builder.build(), records, sent: now }
                 }
             };
             queue.under_way = true;
@@ -172,28 +149,14 @@ impl Accumulator {
 
     /// The batch is in the log.
     pub fn accepted(&mut self, batch: &SealedBatch) {
-        let is_of_this_producer = batch.producer == self.producer;
         let queue = self.answered(batch.partition);
-        if is_of_this_producer {
-            queue.next_sequence = increment_sequence(queue.next_sequence, batch.records as i32);
-        }
+        queue.next_sequence = increment_sequence(queue.next_sequence, batch.records as i32);
     }
 
-    /// The batch will not be tried again; it may be in the log if it is `in_doubt`.
-    pub fn refused(&mut self, batch: &SealedBatch) {
-        self.needs_renewal |= batch.in_doubt && batch.producer.is_some() && batch.producer == self.producer;
+    /// The batch will not be tried again, and nobody may know whether it is in the log. So what was never sent is given up as well, which would take
+    /// its place: how many records of each partition.
+    pub fn refused(&mut self, batch: &SealedBatch) -> Vec<(i32, usize)> {
         self.answered(batch.partition);
-    }
-
-    /// Goes on as another producer, whose sequences begin anew. What was taken before stays what it is.
-    pub fn renew(&mut self, producer: Option<(ProducerId, ProducerEpoch)>) {
-        self.producer = producer;
-        self.needs_renewal = false;
-        self.queues.values_mut().for_each(|queue| queue.next_sequence = 0);
-    }
-
-    /// Gives up all that was never sent: how many records of each partition.
-    pub fn give_up(&mut self) -> Vec<(i32, usize)> {
         let mut given_up = Vec::new();
         for (&partition, queue) in &mut self.queues {
             let filling = queue.filling.take().map(|(builder, _)| builder);
@@ -324,71 +287,21 @@ mod tests {
     }
 
     #[test]
-    fn the_sequence_of_a_refused_batch_goes_to_the_next() {
+    fn behind_a_batch_that_is_refused_nothing_new_goes() {
         let mut accumulator = accumulator(1);
-        for value in ["a", "b"] {
-            accumulator.push(0, &record(value), at(0));
-        }
-        let first = take(&mut accumulator, at(9));
-        accumulator.refused(&first[0]);
-        let second = take(&mut accumulator, at(9));
-        assert_eq!((values(&second[0]), sequence(&second[0])), (vec!["b".to_owned()], 0));
-    }
-
-    #[test]
-    fn another_producer_begins_anew_whatever_becomes_of_what_the_first_has_sent() {
-        let mut accumulator = accumulator(1);
-        for value in ["a", "b", "c"] {
-            accumulator.push(0, &record(value), at(0));
-            accumulator.push(1, &record(value), at(0));
-        }
-        let first = take(&mut accumulator, at(9));
-        accumulator.refused(&first[0]);
-        accumulator.renew(Some((8, 0)));
-        accumulator.accepted(&first[1]);
-        let second = take(&mut accumulator, at(9));
-        let producer = |batch: &SealedBatch| BatchHeader::parse(&batch.bytes).unwrap().producer_id;
-        assert_eq!(second.iter().map(|batch| (producer(batch), sequence(batch))).collect::<Vec<_>>(), [(8, 0), (8, 0)]);
-        second.iter().for_each(|batch| accumulator.accepted(batch));
-        let third = take(&mut accumulator, at(9));
-        assert_eq!(third.iter().map(sequence).collect::<Vec<_>>(), [1, 1]);
-    }
-
-    #[test]
-    fn behind_a_batch_in_doubt_nothing_new_goes_before_there_is_another_id() {
-        let mut accumulator = accumulator(1);
-        for partition in 0..3 {
+        for partition in [0, 1, 2, 2] {
             accumulator.push(partition, &record("a"), at(0));
         }
-        let mut first = take(&mut accumulator, at(9));
-        accumulator.refused(&first[0]);
-        assert!(!accumulator.wants_renewal(), "what was refused for what it is used no sequence number");
-        first[1].in_doubt = true;
-        accumulator.refused(&first[1]);
-        assert!(!accumulator.wants_renewal(), "there is nothing to be numbered");
-        accumulator.again(first[2].clone());
+        let first = take(&mut accumulator, at(9));
+        accumulator.again(first[1].clone());
         accumulator.push(0, &record("b"), at(9));
-        assert!(accumulator.wants_renewal());
-        assert_eq!(accumulator.next_due(|_| true), None);
+        assert_eq!(accumulator.refused(&first[0]), [(0, 1), (2, 1)]);
         let second = take(&mut accumulator, at(99));
-        assert_eq!(second.iter().map(|batch| batch.partition).collect::<Vec<_>>(), [2], "what has its numbers is tried on");
-        assert_eq!(accumulator.give_up(), [(0, 1)]);
-        assert!(!accumulator.wants_renewal() && !accumulator.is_empty() && accumulator.bytes() == 0);
-        accumulator.accepted(&second[0]);
-        assert!(accumulator.is_empty());
-        accumulator.push(0, &record("c"), at(99));
-        assert!(accumulator.wants_renewal(), "still");
-        accumulator.renew(Some((8, 0)));
-        let third = take(&mut accumulator, at(199));
-        assert_eq!((third.len(), sequence(&third[0])), (1, 0));
-        let mut of_the_first = first.remove(2);
-        of_the_first.in_doubt = true;
-        accumulator.accepted(&third[0]);
-        accumulator.push(2, &record("d"), at(199));
-        take(&mut accumulator, at(299));
-        accumulator.refused(&of_the_first);
-        accumulator.push(0, &record("e"), at(299));
-        assert!(!accumulator.wants_renewal(), "that was the other id's");
+        assert_eq!(second.iter().map(|batch| &batch.bytes).collect::<Vec<_>>(), [&first[1].bytes], "what was sent is tried on");
+        assert_eq!(accumulator.refused(&second[0]), []);
+        assert!(!accumulator.is_empty(), "partition 2 has no answer yet");
+        accumulator.accepted(&first[2]);
+        assert!(accumulator.is_empty() && accumulator.bytes() == 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The requests of a producer: one Produce with the batches of a broker, a producer id, and what an error says about what was written.
+//! The requests of a producer: a producer id, and one Produce with the batches of a broker.
 
 use std::collections::BTreeMap;
 
@@ -80,76 +80,4 @@ pub(super) async fn produce(
         }
     };
     Ok(rows.map(|row| (row.index, result(&row))).collect())
-}
-
-/// Whether an error leaves no doubt that the batch is not in the log: it was refused for what it is, or by somebody who does not lead. What
-/// comes of a batch that was written, such as NOT_ENOUGH_REPLICAS_AFTER_APPEND, and of an attempt without an answer, nobody knows.
-pub(super) fn says_that_nothing_was_written(error: &ClientError) -> bool {
-    use ErrorCode::*;
-    let before_writing = |code| {
-        matches!(
-            code,
-            UnknownTopicOrPartition
-                | UnknownTopicId
-                | LeaderNotAvailable
-                | NotLeaderOrFollower
-                | MessageTooLarge
-                | RecordListTooLarge
-                | CorruptMessage
-                | InvalidRecord
-                | InvalidTimestamp
-                | InvalidTopicException
-                | InvalidRequiredAcks
-                | NotEnoughReplicas
-                | TopicAuthorizationFailed
-                | ClusterAuthorizationFailed
-                | UnsupportedCompressionType
-                | UnsupportedForMessageFormat
-                | UnsupportedVersion
-                | PolicyViolation
-                | ThrottlingQuotaExceeded
-        )
-    };
-    match error {
-        ClientError::Refused { code, .. } => before_writing(*code),
-        ClientError::Connect { .. }
-        | ClientError::ConnectTimeout { .. }
-        | ClientError::Lost(_)
-        | ClientError::NoBroker(_)
-        | ClientError::Advertised { .. }
-        | ClientError::UnknownBroker(_)
-        | ClientError::Version { .. }
-        | ClientError::Inexpressible { .. } => true,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::client::address::Address;
-
-    #[test]
-    fn only_an_answer_tells_that_a_batch_is_not_in_the_log() {
-        let address = || Address::new("localhost", 9092);
-        let refused = |code| ClientError::refused("t-0", code);
-        let unreachable =
-            ClientError::Connect { address: address(), source: Arc::new(std::io::ErrorKind::ConnectionRefused.into()) };
-        for (error, nothing_was_written) in [
-            (refused(ErrorCode::MessageTooLarge), true),
-            (refused(ErrorCode::NotLeaderOrFollower), true),
-            (refused(ErrorCode::NotEnoughReplicas), true),
-            (refused(ErrorCode::NotEnoughReplicasAfterAppend), false),
-            (refused(ErrorCode::RequestTimedOut), false),
-            (refused(ErrorCode::KafkaStorageError), false),
-            (refused(ErrorCode::UnknownServerError), false),
-            (unreachable.clone(), true),
-            (ClientError::Lost(Box::new(unreachable)), true),
-            (ClientError::Closed { address: address(), api: None }, false),
-        ] {
-            assert_eq!(says_that_nothing_was_written(&error), nothing_was_written, "{error}");
-        }
-    }
 }

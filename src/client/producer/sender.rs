@@ -1,6 +1,7 @@
 //! The task of a producer: gathers records into batches, sends what is due to the partitions' leaders, and tells what became of it.
 //!
-//! Invariants: one request is under way to a broker at a time; every record that was pushed is told of once.
+//! Invariants: one request is under way to a broker at a time; every record that was pushed is told of once. The first batch that is given up ends
+//! it: what was never sent is given up with it, and only what was sent is tried on, each batch for no longer than one operation may take.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accumulator::{Accumulator, BatchLimits, NewRecord, SealedBatch};
 use super::partitioner::{StickyPartitioner, partition_for_key};
-use super::request::{init_producer_id, produce, says_that_nothing_was_written};
+use super::request::produce;
 use super::{Acks, Delivered, Delivery, ProducerOptions};
 use crate::base::ErrorCode;
 use crate::base::ids::{BrokerId, NO_LEADER, ProducerEpoch, ProducerId};
@@ -40,7 +41,8 @@ pub(super) struct Sender {
     under_way: JoinSet<Outcome>,
     refresh: Refresh,
     failures: u32,
-    asks_for_id: bool,
+    /// Why something was given up first; no record is taken any more.
+    failed: Option<ClientError>,
     delivered: mpsc::UnboundedSender<Delivery>,
 }
 
@@ -56,7 +58,6 @@ enum Refresh {
 enum Outcome {
     Answered(Answered),
     Topic(Result<Topic, ClientError>),
-    Id(Result<Option<(ProducerId, ProducerEpoch)>, ClientError>),
 }
 
 /// The fate of one request.
@@ -90,7 +91,7 @@ impl Sender {
             under_way: JoinSet::new(),
             refresh: Refresh::NotNeeded,
             failures: 0,
-            asks_for_id: false,
+            failed: None,
             delivered,
         }
     }
@@ -98,6 +99,9 @@ impl Sender {
     pub(super) async fn run(mut self, mut records: mpsc::Receiver<(Option<i32>, NewRecord)>, stop: CancellationToken) {
         let mut open = true;
         while open || !self.accumulator.is_empty() {
+            if self.failed.is_some() {
+                records.close();
+            }
             self.send_what_is_due(!open);
             let could_go = |partition| !self.busy.contains(&self.leaders.of(partition));
             let wake = match self.refresh {
@@ -112,7 +116,6 @@ impl Sender {
                     match outcome.expect("a request neither panics nor is cancelled") {
                         Outcome::Answered(answered) => self.on_answer(answered),
                         Outcome::Topic(topic) => self.on_topic(topic),
-                        Outcome::Id(id) => self.on_id(id),
                     }
                 }
                 received = records.recv(), if open && self.accumulator.bytes() < BUFFERED => match received {
@@ -136,7 +139,10 @@ impl Sender {
             (None, Some(key)) => partition_for_key(key, self.topic.partitions.len() as i32),
             (None, None) => self.sticky.next(&self.leaders.available, record.size()),
         };
-        self.accumulator.push(partition, record, self.clock.mono());
+        match self.failed.clone() {
+            None => self.accumulator.push(partition, record, self.clock.mono()),
+            Some(error) => self.tell(partition, 1, Err(error)),
+        }
     }
 
     fn send_what_is_due(&mut self, flush: bool) {
@@ -150,11 +156,6 @@ impl Sender {
                 return;
             }
             Refresh::At(_) | Refresh::UnderWay => return,
-        }
-        if self.accumulator.wants_renewal() && !self.asks_for_id {
-            self.asks_for_id = true;
-            let client = self.client.clone();
-            self.under_way.spawn(async move { Outcome::Id(init_producer_id(&client).await) });
         }
         for &broker in &self.leaders.brokers {
             if self.busy.contains(&broker) {
@@ -182,23 +183,10 @@ impl Sender {
         }
     }
 
-    /// Without an id what was never sent is given up; what was is tried on.
-    fn on_id(&mut self, id: Result<Option<(ProducerId, ProducerEpoch)>, ClientError>) {
-        self.asks_for_id = false;
-        match id {
-            Ok(id) => self.accumulator.renew(id),
-            Err(error) => {
-                for (partition, records) in self.accumulator.give_up() {
-                    self.tell(partition, records, Err(error.clone()));
-                }
-            }
-        }
-    }
-
     fn on_answer(&mut self, answered: Answered) {
         self.busy.remove(&answered.broker);
         let mut passing = false;
-        for mut batch in answered.batches {
+        for batch in answered.batches {
             let result = match &answered.answer {
                 Ok(rows) => rows.get(&batch.partition).cloned().unwrap_or_else(|| {
                     let missing = format!("partition {}", batch.partition);
@@ -221,13 +209,14 @@ impl Sender {
                 Err(error) if error.code() == Some(ErrorCode::MessageTooLarge) && self.accumulator.split(&batch) => {}
                 Err(error) if self.is_worth_another(&error, &batch) => {
                     passing = true;
-                    batch.in_doubt |= !says_that_nothing_was_written(&error);
                     self.accumulator.again(batch);
                 }
                 Err(error) => {
-                    batch.in_doubt |= !says_that_nothing_was_written(&error);
-                    self.accumulator.refused(&batch);
-                    self.tell(batch.partition, batch.records, Err(error));
+                    self.tell(batch.partition, batch.records, Err(error.clone()));
+                    for (partition, records) in self.accumulator.refused(&batch) {
+                        self.tell(partition, records, Err(error.clone()));
+                    }
+                    self.failed.get_or_insert(error);
                 }
             }
         }
