@@ -83,3 +83,19 @@ fn of_every_record_it_is_told_what_became_of_it_when_the_broker_does_not_come_ba
     assert_eq!(told("records") + told("failed"), fed, "{summary}");
     assert!(told("failed") > 0 && !output.status.success(), "{summary}");
 }
+
+/// Whoever asked for so many records has not got them when it is interrupted before; whoever reads on and on has what it wanted.
+#[test]
+fn who_is_interrupted_before_the_end_says_so() {
+    let broker = BrokerProcess::start(&[]);
+    assert!(klamm(&broker, &["topic", "create", "t"]).wait().expect("it ends").success());
+    produce(&broker, "one");
+    for (end, code) in
+        [(&[][..], 0), (&["-n", "2"], 130), (&["--timeout-ms", "600000"], 130), (&["-n", "2", "-g", "readers"], 130)]
+    {
+        let mut child = klamm(&broker, &[&["consume", "t", "--from-beginning"], end].concat());
+        assert_eq!(lines_of(&mut child).recv_timeout(DEADLINE).as_deref(), Ok("one"), "{end:?}");
+        kill_process(Pid::from_child(&child), Signal::INT).expect("it can be interrupted");
+        assert_eq!(child.wait().expect("it ends").code(), Some(code), "{end:?}");
+    }
+}

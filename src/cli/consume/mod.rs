@@ -171,6 +171,7 @@ impl ConsumeArgs {
             isolation,
             stop_at: None,
             exit_at_end: self.end.exit_at_end,
+            ends: self.ends(),
             idle: self.end.timeout_ms.map(Duration::from_millis),
             latest: None,
             group,
@@ -214,6 +215,11 @@ impl ConsumeArgs {
             _ if self.end.until.is_some() => Start::Beginning,
             _ => Start::End,
         }
+    }
+
+    fn ends(&self) -> bool {
+        let End { exit_at_end, until, max_messages, timeout_ms } = &self.end;
+        *exit_at_end || until.is_some() || max_messages.is_some() || timeout_ms.is_some() || self.begin.last.is_some()
     }
 
     fn waits_at_the_end(&self) -> bool {

@@ -12,7 +12,7 @@ use super::membership::{Assigned, COMMIT_INTERVAL, Membership};
 use super::printer::Printer;
 use crate::base::ids::{Offset, TopicPartition};
 use crate::cli::bounds::{Bounds, bounds};
-use crate::cli::error::Result;
+use crate::cli::error::{CliError, Result};
 use crate::cli::output::note;
 use crate::cli::runtime;
 use crate::client::consumer::{Fetched, Polled};
@@ -30,6 +30,8 @@ pub struct Reading {
     pub stop_at: Option<BTreeMap<TopicPartition, Offset>>,
     /// Whether what is there now is where a newly assigned partition ends.
     pub exit_at_end: bool,
+    /// Whether there is an end to come to: whoever is interrupted before it has not done what was asked.
+    pub ends: bool,
     /// How long to wait for a record.
     pub idle: Option<Duration>,
     /// The latest records, to be written at the end.
@@ -43,7 +45,7 @@ impl Reading {
         let result = match self.group.is_some() {
             true => tokio::select! {
                 joined = self.join() => joined,
-                () = &mut interrupted => return self.leave().await,
+                () = &mut interrupted => Err(CliError::Interrupted),
             },
             false => Ok(()),
         };
@@ -51,9 +53,13 @@ impl Reading {
             Ok(()) => self.read(interrupted).await,
             Err(error) => Err(error),
         };
-        let flushed = self.printer.flush();
+        let result = match result {
+            Err(CliError::Interrupted) if !self.ends => Ok(()),
+            result => result,
+        };
+        let written = self.write_latest();
         let left = self.leave().await;
-        result.and(flushed).and(left)
+        written.and(left).and(result)
     }
 
     async fn read(&mut self, mut interrupted: std::pin::Pin<&mut impl Future<Output = ()>>) -> Result {
@@ -63,7 +69,7 @@ impl Reading {
             if self.is_complete() {
                 let again = self.latest.as_mut().map(Latest::further_back).unwrap_or_default();
                 if again.is_empty() {
-                    break;
+                    return Ok(());
                 }
                 self.assign(again);
                 continue;
@@ -84,11 +90,10 @@ impl Reading {
                     self.join().await?;
                 }
                 _ = commit.tick(), if self.group.is_some() => self.commit().await?,
-                () = sleep(idle_left.unwrap_or_default()), if idle_left.is_some() => break,
-                () = &mut interrupted => break,
+                () = sleep(idle_left.unwrap_or_default()), if idle_left.is_some() => return Ok(()),
+                () = &mut interrupted => return Err(CliError::Interrupted),
             }
         }
-        self.write_latest()
     }
 
     fn is_complete(&self) -> bool {

@@ -3,30 +3,25 @@
 //! Invariants: one fetch is under way to a broker at a time, so memory is bounded by one response a broker; the position of a partition
 //! steps over what was handed out and never back, except by [`Consumer::seek`]; an answer to a fetch from another position is dropped.
 
+mod fetch;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::ParseResponseErrorCode;
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
-use kafka_protocol::messages::{BrokerId as WireBrokerId, FetchRequest};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::aborted::AbortedTransactions;
-use super::cluster::{Client, topic_name};
+use self::fetch::{fetch, read};
+use super::cluster::Client;
 use super::error::ClientError;
 use super::offsets::IsolationLevel;
 use super::retry;
 use crate::base::ErrorCode;
-use crate::base::ids::{BrokerId, NO_LEADER, NO_LEADER_EPOCH, Offset, TopicId, TopicPartition};
-use crate::record::owned::{self, Record};
-
-/// First version that names topics by id.
-const TOPIC_IDS: i16 = 13;
-/// A batch may not decompress to more than this.
-const DECOMPRESSED_LIMIT: usize = 1 << 30;
+use crate::base::ids::{BrokerId, NO_LEADER, Offset, TopicId, TopicPartition};
+use crate::record::owned::Record;
 
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerOptions {
@@ -291,91 +286,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-async fn fetch(
-    client: &Client,
-    broker: BrokerId,
-    options: &ConsumerOptions,
-    wanted: &[(TopicPartition, Offset)],
-    ids: &BTreeMap<Arc<str>, TopicId>,
-) -> Result<Vec<(TopicPartition, PartitionData)>, ClientError> {
-    let connection = client.broker(broker).await?;
-    let id_of = |topic: &str| ids.get(topic).copied().unwrap_or_default();
-    let named_only = wanted.iter().any(|(partition, _)| id_of(&partition.topic).is_nil());
-    let version = connection.version_at_most::<FetchRequest>(if named_only { TOPIC_IDS - 1 } else { i16::MAX })?;
-    // A topic may appear twice: the order of partitions is the order in which they are served.
-    let mut topics: Vec<(&Arc<str>, Vec<FetchPartition>)> = Vec::new();
-    for (partition, position) in wanted {
-        let row = FetchPartition::default()
-            .with_partition(partition.partition)
-            .with_current_leader_epoch(NO_LEADER_EPOCH)
-            .with_fetch_offset(*position)
-            .with_partition_max_bytes(options.partition_max_bytes);
-        match topics.iter_mut().find(|(topic, _)| **topic == partition.topic) {
-            Some((_, rows)) => rows.push(row),
-            None => topics.push((&partition.topic, vec![row])),
-        }
-    }
-    let topic = |(name, rows): (&Arc<str>, Vec<FetchPartition>)| {
-        let topic = FetchTopic::default().with_partitions(rows);
-        if version >= TOPIC_IDS { topic.with_topic_id(id_of(name)) } else { topic.with_topic(topic_name(name)) }
-    };
-    let request = FetchRequest::default()
-        .with_replica_id(WireBrokerId(-1))
-        .with_max_wait_ms(i32::try_from(options.max_wait.as_millis()).unwrap_or(i32::MAX))
-        .with_min_bytes(options.min_bytes)
-        .with_max_bytes(options.max_bytes)
-        .with_isolation_level(options.isolation as i8)
-        .with_session_epoch(-1)
-        .with_topics(topics.into_iter().map(topic).collect());
-    let response = connection.send_waiting(&request, version, options.max_wait).await?;
-    if let Some(code) = response.error_code.err() {
-        return Err(ClientError::refused(format!("fetching from broker {broker}"), code));
-    }
-    let mut rows = Vec::new();
-    for topic in response.responses {
-        let by_id = || ids.iter().find(|(_, id)| **id == topic.topic_id).map(|(name, _)| name.clone());
-        let name = if version >= TOPIC_IDS { by_id() } else { Some(Arc::from(&**topic.topic)) };
-        let Some(name) = name else { continue };
-        let row = |data: PartitionData| (TopicPartition::new(name.clone(), data.partition_index), data);
-        rows.extend(topic.partitions.into_iter().map(row));
-    }
-    Ok(rows)
-}
-
-/// The records of one partition from `position` on; `None` if nothing came.
-fn read(
-    partition: &TopicPartition,
-    position: Offset,
-    data: PartitionData,
-    isolation: IsolationLevel,
-) -> Result<Option<Fetched>, ClientError> {
-    let bytes = data.records.unwrap_or_default();
-    let mut aborted = AbortedTransactions::default();
-    if isolation == IsolationLevel::ReadCommitted {
-        let transactions = data.aborted_transactions.unwrap_or_default();
-        aborted = AbortedTransactions::new(transactions.iter().map(|txn| (txn.first_offset, txn.producer_id.0)));
-    }
-    let damaged = |reason: String| ClientError::Records { partition: partition.clone(), reason };
-    let mut records = Vec::new();
-    let mut next = position;
-    for batch in owned::decode(&bytes, DECOMPRESSED_LIMIT) {
-        let batch = batch.map_err(|error| damaged(format!("behind offset {next}: {error}")))?;
-        if !aborted.skips(&batch) {
-            for record in batch.records() {
-                let record = record.map_err(|error| damaged(format!("batch at offset {}: {error}", batch.header.base_offset)))?;
-                if record.offset >= position {
-                    records.push(record);
-                }
-            }
-        }
-        next = next.max(batch.header.next_offset());
-    }
-    Ok((next > position).then_some(Fetched {
-        partition: partition.clone(),
-        records,
-        position: next,
-        high_watermark: data.high_watermark,
-    }))
 }
