@@ -4,7 +4,8 @@
 //! One task for each shard of the transaction coordinator here takes the shard's work and lives as long as the shard.
 //! Invariants:
 //! - a marker is written only for a decision that is committed;
-//! - a partition is left alone only when its marker is committed or the partition is gone; until then the write is tried again;
+//! - a partition is left alone only when its marker is committed, the partition is gone, or its log says that somebody else has ended the transaction;
+//!   until then the write is tried again;
 //! - no marker is begun once the shard has heard of the end: its producer may be in the next transaction, which the marker would end;
 //! - whatever is interrupted before that is done again: a marker may be written twice, and changes nothing the second time.
 

@@ -80,7 +80,7 @@ fn publish(broker: &Arc<Broker>, change: &MetadataChange, is_new: bool) {
         deleted.extend(follow_topic(broker, old, new, id, is_new));
     }
     broker.metadata.show(new.clone());
-    // Now that nobody commits an offset of them any more.
+    // Now that OffsetCommit refuses them. What passes all the same, as a transaction under way may, has the id of its topic and counts for no other.
     if !deleted.is_empty() {
         broker.groups.on_topics_deleted(deleted);
     }

@@ -60,7 +60,7 @@ pub struct TransactionDescription {
     pub timeout_ms: i32,
     /// When the transaction began, if one is open.
     pub start_time: Option<TimestampMs>,
-    /// Partitions that it includes and whose end is not written yet.
+    /// Partitions that it includes; Kafka leaves out those to which the end is written already.
     pub partitions: Vec<TopicPartition>,
 }
 
@@ -84,8 +84,18 @@ const NO_TRANSACTION_VERSIONS: Vec<i8> = Vec::new();
 const FENCING_TIMEOUT_MS: i32 = 1;
 
 impl Client {
-    /// The transactional ids of the cluster, by name: every broker knows those it coordinates.
+    /// The transactional ids of the cluster, by name: every broker knows those it coordinates. One that is loading them is given time.
     pub async fn list_transactions(&self, filter: &TransactionFilter) -> Result<Vec<ListedTransaction>, ClientError> {
+        let mut retry = self.retry();
+        loop {
+            match self.try_list_transactions(filter).await {
+                Ok(listed) => return Ok(listed),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    async fn try_list_transactions(&self, filter: &TransactionFilter) -> Result<Vec<ListedTransaction>, ClientError> {
         let request = ListTransactionsRequest::default()
             .with_state_filters(filter.states.iter().cloned().map(StrBytes::from_string).collect())
             .with_producer_id_filters(filter.producer_ids.iter().map(|id| (*id).into()).collect())

@@ -33,6 +33,8 @@ fn an_open_transaction_is_listed_described_and_fenced() {
     assert_eq!((&row["state"], &row["partitions"], &row["timeout_ms"]), (&json!("Ongoing"), &json!(["t-0"]), &json!(60_000)));
     assert_eq!((&row["producer_id"], &row["producer_epoch"]), (&json!(txn.producer_id), &json!(txn.epoch)));
     at.fails(1, "transaction describe payment-1", &["transactional id \"payment-1\" does not exist", "there is \"payments-1\""]);
+    let unknown = at.run("transaction describe payment-1 --output json");
+    assert_eq!((unknown.code, unknown.stdout.trim()), (Some(1), "[]"), "what is printed is JSON whatever was found");
     let producers = at.json("transaction producers t");
     assert_eq!((&producers[0]["partition"], &producers[0]["transaction_start_offset"]), (&json!(0), &json!(0)), "{producers}");
     assert_eq!(at.json("transaction find-hanging --max-transaction-timeout 0s"), json!([]), "its coordinator will end it");

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::base::ids::{ProducerEpoch, ProducerId, TimestampMs};
+use crate::base::ids::{NO_PRODUCER_ID, ProducerEpoch, ProducerId, TimestampMs};
 use crate::coordinator::transaction::metadata::TransactionMetadata;
 use crate::coordinator::transaction::record::Record;
+use crate::coordinator::transaction::state::TransactionState;
 
 /// What a key says.
 #[derive(Debug, Serialize)]
@@ -40,16 +41,21 @@ enum ValueData {
     #[serde(rename_all = "camelCase")]
     Transaction {
         producer_id: ProducerId,
-        previous_producer_id: ProducerId,
-        next_producer_id: ProducerId,
+        /// Tagged fields are not shown with their defaults.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        previous_producer_id: Option<ProducerId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_producer_id: Option<ProducerId>,
         producer_epoch: ProducerEpoch,
         transaction_timeout_ms: i32,
         /// Number of the state.
         transaction_status: i8,
-        transaction_partitions: Vec<Partitions>,
+        /// Null in a log for an id without a transaction.
+        transaction_partitions: Option<Vec<Partitions>>,
         transaction_last_update_timestamp_ms: TimestampMs,
         transaction_start_timestamp_ms: TimestampMs,
-        client_transaction_version: i16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_transaction_version: Option<i16>,
     },
     Unread(String),
 }
@@ -85,15 +91,16 @@ fn transaction(it: TransactionMetadata) -> ValueData {
     }
     ValueData::Transaction {
         producer_id: it.producer_id,
-        previous_producer_id: it.previous_producer_id,
-        next_producer_id: it.next_producer_id,
+        previous_producer_id: (it.previous_producer_id != NO_PRODUCER_ID).then_some(it.previous_producer_id),
+        next_producer_id: (it.next_producer_id != NO_PRODUCER_ID).then_some(it.next_producer_id),
         producer_epoch: it.producer_epoch,
         transaction_timeout_ms: it.timeout_ms,
         transaction_status: it.state as i8,
-        transaction_partitions: topics.into_iter().map(|(topic, partition_ids)| Partitions { topic, partition_ids }).collect(),
+        transaction_partitions: (it.state != TransactionState::Empty)
+            .then(|| topics.into_iter().map(|(topic, partition_ids)| Partitions { topic, partition_ids }).collect()),
         transaction_last_update_timestamp_ms: it.last_update_timestamp,
         transaction_start_timestamp_ms: it.start_timestamp,
-        client_transaction_version: it.client_transaction_version,
+        client_transaction_version: (it.client_transaction_version != 0).then_some(it.client_transaction_version),
     }
 }
 
@@ -101,7 +108,6 @@ fn transaction(it: TransactionMetadata) -> ValueData {
 mod tests {
     use super::*;
     use crate::base::ids::TopicPartition;
-    use crate::coordinator::transaction::state::TransactionState;
 
     #[test]
     fn transactions_read_as_in_kafkas_tool() {
@@ -118,11 +124,19 @@ mod tests {
             start_timestamp: 10,
             client_transaction_version: 2,
         };
-        let (key, value) = Record::of(&"id".into(), value, 2).encode();
-        let (shown_key, shown_value) = decode(&key, value.as_deref());
+        let (key, encoded) = Record::of(&"id".into(), value.clone(), 2).encode();
+        let (shown_key, shown_value) = decode(&key, encoded.as_deref());
         assert_eq!(serde_json::to_string(&shown_key).unwrap(), r#"{"type":"0","data":{"transactionalId":"id"}}"#);
-        let data = r#"{"producerId":7,"previousProducerId":-1,"nextProducerId":-1,"producerEpoch":3,"transactionTimeoutMs":60000,"transactionStatus":1,"transactionPartitions":[{"topic":"t","partitionIds":[0,2]}],"transactionLastUpdateTimestampMs":20,"transactionStartTimestampMs":10,"clientTransactionVersion":2}"#;
+        let data = r#"{"producerId":7,"producerEpoch":3,"transactionTimeoutMs":60000,"transactionStatus":1,"transactionPartitions":[{"topic":"t","partitionIds":[0,2]}],"transactionLastUpdateTimestampMs":20,"transactionStartTimestampMs":10,"clientTransactionVersion":2}"#;
         assert_eq!(serde_json::to_string(&shown_value).unwrap(), format!(r#"{{"version":"1","data":{data}}}"#));
+        let empty =
+            TransactionMetadata { state: TransactionState::Empty, partitions: [].into(), previous_producer_id: 6, ..value };
+        let (key, encoded) = Record::of(&"id".into(), empty, 2).encode();
+        let shown = serde_json::to_string(&decode(&key, encoded.as_deref()).1).unwrap();
+        assert!(
+            shown.contains(r#""previousProducerId":6,"producerEpoch""#) && shown.contains(r#""transactionPartitions":null"#),
+            "{shown}"
+        );
         assert!(decode(&key, None).1.is_none(), "a tombstone has no value");
         let (unknown, _) = decode(&[0, 9], None);
         assert!(matches!(unknown.data, KeyData::Unread(_)) && unknown.kind == "9");

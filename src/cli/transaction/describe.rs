@@ -33,7 +33,7 @@ struct Row {
     timeout_ms: i32,
     /// Null if no transaction is open.
     start_timestamp: Option<TimestampMs>,
-    /// Partitions that the transaction includes and whose end is not written yet.
+    /// Partitions that the open transaction includes.
     partitions: Vec<String>,
 }
 
@@ -46,10 +46,10 @@ impl Describe {
                 Err(error) => errors.push(explain(client, id, error).await),
             }
         }
+        format.print(&rows, || if rows.is_empty() { String::new() } else { table(&rows) })?;
         if rows.is_empty() && errors.len() == 1 {
             return Err(errors.remove(0));
         }
-        format.print(&rows, || table(&rows))?;
         errors.iter().for_each(report);
         tell_failures(errors.len(), self.ids.len(), "transactional ids")
     }

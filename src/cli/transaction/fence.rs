@@ -11,11 +11,13 @@ use crate::cli::output::Format;
 use crate::client::{Client, ClientError};
 
 #[derive(Args)]
-#[command(after_help = "A producer that still runs with the id is told PRODUCER_FENCED with its next request.
+#[command(
+    after_help = "A producer that still runs with the id is refused from now on: with PRODUCER_FENCED by the coordinator, with INVALID_PRODUCER_EPOCH by a partition.
 
 Examples:
   klamm transaction fence payments-1
-  klamm transaction fence payments-1 payments-2")]
+  klamm transaction fence payments-1 payments-2"
+)]
 pub struct Fence {
     /// Transactional ids whose producers are fenced
     #[arg(required = true, value_name = "ID")]

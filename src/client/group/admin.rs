@@ -54,8 +54,18 @@ pub struct GroupMember {
 const CONSUMERS: &str = protocol::PROTOCOL_TYPE;
 
 impl Client {
-    /// All groups of the cluster, by name: every broker knows those it coordinates.
+    /// All groups of the cluster, by name: every broker knows those it coordinates. One that is loading them is given time.
     pub async fn list_groups(&self) -> Result<Vec<ListedGroup>, ClientError> {
+        let mut retry = self.retry();
+        loop {
+            match self.try_list_groups().await {
+                Ok(groups) => return Ok(groups),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    async fn try_list_groups(&self) -> Result<Vec<ListedGroup>, ClientError> {
         let brokers = self.metadata(Topics::None, false).await?.brokers;
         let lists = brokers.keys().map(async |id| {
             let response = self.broker(*id).await?.send(&ListGroupsRequest::default()).await?;

@@ -155,7 +155,7 @@ impl TransactionMetadata {
     }
 
     /// The broker itself aborts the open transaction: its time is over, or another producer wants the id. The epoch is bumped whatever the
-    /// version; the bumped epoch is given to nobody, not even to the producer that had the one before.
+    /// version; the producer that had the one before is not told of the bumped one, and fenced with its next request.
     pub fn fence(&self, transaction_version: i16, next_producer_id: ProducerId, now: TimestampMs) -> Self {
         let prepared = self.prepare(TransactionResult::Abort, transaction_version, next_producer_id, now);
         Self { producer_epoch: self.producer_epoch.saturating_add(1), last_producer_epoch: NO_PRODUCER_EPOCH, ..prepared }
