@@ -414,6 +414,12 @@ fn a_log_that_cannot_be_opened_is_neither_served_nor_touched() {
     assert_eq!(client.try_produce("t", 0, -1, batch(&[&value(count)])), Ok(count));
     broker.stop();
 
+    // It is repaired for good.
+    broker.start_again();
+    let mut client = Client::connect(broker.address());
+    assert_all_there(&mut client, "t", 0, count + 1);
+    broker.stop();
+
     damage();
     broker.start_again();
     let mut client = Client::connect(broker.address());

@@ -207,6 +207,11 @@ impl ReplicaManager {
             if found.get().topic_id().is_none_or(|known| known == id) {
                 let mut log = found.remove();
                 log.set_config(config.clone());
+                if log.topic_id().is_none()
+                    && let Err(error) = log.assign_topic_id(id)
+                {
+                    warn!(partition = %name, %error, "the topic of a log is not noted in its directory");
+                }
                 return Ok(log);
             }
             let path = self.logs.put_aside(found.get_mut(), now)?;

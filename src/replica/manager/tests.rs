@@ -7,25 +7,29 @@ use smallvec::smallvec;
 use super::*;
 use crate::base::ErrorCode;
 use crate::base::disk::Disk;
-use crate::base::disk::simulated::SimulatedDisk;
+use crate::base::disk::simulated::{Crash, Operation, SimulatedDisk};
 use crate::base::ids::Offset;
 use crate::metadata::{DIRECTORY_UNASSIGNED, PartitionRegistration};
 use crate::record::builder::BatchBuilder;
 use crate::record::compression::Codec;
 use crate::replica::fetch::Isolation;
 use crate::replica::partition::{ListOffset, OffsetQuestion, ReadRequest};
-use crate::storage::LogManagerConfig;
 use crate::storage::producer_state::AppendOrigin;
+use crate::storage::{LastStop, LogManagerConfig};
 
 const NOW: TimestampMs = 1_700_000_000_000;
 const STORAGE: Option<ErrorCode> = Some(ErrorCode::KafkaStorageError);
 
 fn start(disk: &SimulatedDisk, dirs: &[&str]) -> ReplicaManager {
+    start_in_boot(disk, dirs, "boot")
+}
+
+fn start_in_boot(disk: &SimulatedDisk, dirs: &[&str], boot_id: &str) -> ReplicaManager {
     let config = LogManagerConfig {
         log_dirs: dirs.iter().map(PathBuf::from).collect(),
         node_id: 1,
         cluster_id: None,
-        boot_id: "boot".into(),
+        boot_id: boot_id.into(),
         threads_per_dir: 1,
         open_files: 100,
         settings: Arc::default(),
@@ -117,10 +121,59 @@ fn a_log_that_cannot_be_opened_is_not_served_and_stays_as_it_is() {
     assert_eq!(files(), before);
     assert!(!replicas.close(6), "the directory is not clean: one of its logs was never opened");
     drop(replicas);
-    // After a stop that was not clean the damaged file counts as one that was not written out.
+    // After a stop that was not clean the damaged file counts as one that was not written out. It is written anew, so that it stays so after one that is.
+    for stop in [LastStop::Killed, LastStop::Clean] {
+        let replicas = start(&disk, &["/a"]);
+        assert_eq!(replicas.logs.previous_run().stop, stop);
+        apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), false);
+        assert_eq!(ends(&replicas), [Some(1), Some(2)]);
+        assert!(replicas.close(6));
+    }
+}
+
+#[test]
+fn a_log_whose_topic_a_loss_of_power_has_made_unknown_is_there_after_the_next_stop() {
+    let (mut unknown, topic) = (0, topic(7, &[DIRECTORY_UNASSIGNED]));
+    for seed in 0..100 {
+        let disk = SimulatedDisk::default();
+        apply(&start_in_boot(&disk, &["/a"], "first"), &topic, true);
+        disk.crash(Crash::Power { seed });
+        let replicas = start_in_boot(&disk, &["/a"], "second");
+        unknown += replicas.found.lock().values().filter(|log| log.topic_id().is_none()).count();
+        apply(&replicas, &topic, false);
+        write(&replicas, 0);
+        assert!(replicas.close(5));
+        drop(replicas);
+        let replicas = start_in_boot(&disk, &["/a"], "second");
+        assert_eq!(replicas.logs.previous_run().stop, LastStop::Clean);
+        let told: Vec<_> = replicas.found.lock().values().map(|log| log.topic_id()).collect();
+        assert_eq!(told, [Some(topic.id)], "seed {seed}");
+        apply(&replicas, &topic, false);
+        assert_eq!(ends(&replicas), [Some(1)], "seed {seed}");
+    }
+    assert!(unknown > 10, "{unknown}");
+}
+
+#[test]
+fn a_log_whose_topic_cannot_be_noted_for_want_of_room_is_served_and_told_again_by_the_next_start() {
+    let (disk, topic) = (with_a_damaged_log(), topic(7, &[DIRECTORY_UNASSIGNED; 2]));
+    assert!(!start(&disk, &["/a"]).close(6));
     let replicas = start(&disk, &["/a"]);
-    apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), false);
-    assert_eq!(ends(&replicas), [Some(1), Some(2)]);
+    disk.fail_when(|operation, path| {
+        (operation == Operation::Write && path.ends_with("partition.metadata.tmp")).then_some(std::io::ErrorKind::StorageFull)
+    });
+    assert_eq!(apply(&replicas, &topic, false), [0, 1]);
+    write(&replicas, 0);
+    assert!(replicas.close(6));
+    drop(replicas);
+    disk.fail_no_more();
+    for topic_id in [None, Some(topic.id)] {
+        let replicas = start(&disk, &["/a"]);
+        assert_eq!(replicas.found.lock()[&TopicPartition::new("t", 0)].topic_id(), topic_id);
+        apply(&replicas, &topic, false);
+        assert_eq!(ends(&replicas), [Some(2), Some(1)]);
+        assert!(replicas.close(6));
+    }
 }
 
 #[test]
@@ -195,9 +248,7 @@ fn the_log_of_another_topic_that_cannot_be_put_aside_now_is_not_written_over() {
     assert!(replicas.close(5));
     drop(replicas);
     let replicas = start(&disk, &["/a"]);
-    disk.fail_when(|operation, _| {
-        (operation == crate::base::disk::simulated::Operation::Rename).then_some(std::io::ErrorKind::StorageFull)
-    });
+    disk.fail_when(|operation, _| (operation == Operation::Rename).then_some(std::io::ErrorKind::StorageFull));
     for _ in 0..2 {
         assert!(apply(&replicas, &topic(8, &[DIRECTORY_UNASSIGNED]), true).is_empty());
         assert_eq!(names(&disk, "/a"), ["t-0"]);

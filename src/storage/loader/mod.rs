@@ -255,11 +255,14 @@ impl Loader<'_> {
         }
     }
 
-    /// A file that was not synced before the machine stopped says nothing; the owner knows the topic and tells.
+    /// A file that was not synced before the machine stopped says nothing, and goes: after a stop in order it would be taken for one that rotted. The owner
+    /// knows the topic and has it written anew ([`Log::assign_topic_id`]).
     fn read_topic_id(&self, dir: &Path) -> Result<Option<TopicId>, FileError> {
-        match partition_metadata::read(&**self.directory.disk(), dir) {
+        let disk = self.directory.disk();
+        match partition_metadata::read(&**disk, dir) {
             Err(FileError::Damaged { path, reason }) if self.last_stop != LastStop::Clean => {
-                tracing::warn!(path = %path.display(), reason, "ignoring a file that was not written out");
+                tracing::warn!(path = %path.display(), reason, "removing a file that was not written out");
+                disk.remove_file(&path).map_err(FileError::io("remove", &path))?;
                 Ok(None)
             }
             read => read,

@@ -1,20 +1,32 @@
-//! Rolling, checkpoints, closing and deleting.
+//! Whose a log is, rolling, checkpoints, closing and deleting.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
-use crate::base::ids::{Offset, TimestampMs};
-use crate::storage::checkpoint::FileError;
+use crate::base::ids::{Offset, TimestampMs, TopicId};
+use crate::storage::checkpoint::{FileError, partition_metadata};
 use crate::storage::directory::is_shortage;
 use crate::storage::error::LogError;
 use crate::storage::segment::Segment;
+use crate::storage::unsynced::Unsynced;
 
 /// A snapshot of the producers is taken with a checkpoint once so many bytes follow the last one.
 const SNAPSHOT_EVERY: u64 = 8 << 20;
 
 impl Log {
+    /// Takes note of the topic that a log belongs to whose directory does not say so (Kafka's `assignTopicId`). It is as durable as what is appended next;
+    /// where there is no room for the file, the next start finds none and the owner tells again.
+    pub fn assign_topic_id(&mut self, topic_id: TopicId) -> Result<(), LogError> {
+        debug_assert_eq!(self.topic_id, None);
+        self.directory().check_online()?;
+        self.topic_id = Some(topic_id);
+        let written = partition_metadata::write(&Unsynced(self.home().disk().clone()), &self.dir(), topic_id);
+        self.shared.files_are_new.store(true, Ordering::Release);
+        written.map_err(|error| self.error(error))
+    }
+
     /// Begins a new active segment at the end of the log, if the present one holds anything (for retention of a log at rest, and tools).
     pub fn roll(&mut self, now: TimestampMs) -> Result<(), LogError> {
         if self.active().size() == 0 {

@@ -103,6 +103,15 @@ fn the_checkpoints_of_a_log_that_cannot_be_opened_wait_for_it() {
     for name in [offsets::RECOVERY_POINT, offsets::HIGH_WATERMARK] {
         assert_eq!(logs[1].log.directory().checkpointed(name, &topic(1)), Some(20), "{name}");
     }
+    assert_eq!(logs[1].log.topic_id(), None);
+    assert!(shutdown(&manager, logs.into_iter().map(|opened| opened.log).collect()));
+    drop(manager);
+    let Opened { manager, logs } = open(&disk, in_boot("boot")).unwrap();
+    assert_eq!(
+        (manager.previous_run().stop, logs.len()),
+        (LastStop::Clean, 2),
+        "what said nothing is not kept to be taken for damage"
+    );
 }
 
 #[test]
