@@ -204,7 +204,8 @@ impl ReplicaManager {
         now: TimestampMs,
     ) -> Result<Log, NoLog> {
         if let Entry::Occupied(mut found) = self.found.lock().entry(name.clone()) {
-            if found.get().topic_id().is_none_or(|known| known == id) {
+            // A topic that is new has no log yet, so one whose topic is not known is of another.
+            if found.get().topic_id().map_or(!is_new, |known| known == id) {
                 let mut log = found.remove();
                 log.set_config(config.clone());
                 if log.topic_id().is_none()

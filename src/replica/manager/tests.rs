@@ -259,3 +259,15 @@ fn the_log_of_another_topic_that_cannot_be_put_aside_now_is_not_written_over() {
     assert_eq!(ends(&replicas), [Some(0)]);
     assert!(names(&disk, "/a").iter().any(|name| name.ends_with("-stray")));
 }
+
+#[test]
+fn a_new_topic_does_not_get_the_records_of_one_of_its_name_whose_id_is_not_known() {
+    let disk = with_a_damaged_log();
+    // After a stop that was not clean a log can be opened whose topic is not known. None of that name is there any more.
+    start(&disk, &["/a"]).close(6);
+    let replicas = start(&disk, &["/a"]);
+    assert_eq!(replicas.found.lock()[&TopicPartition::new("t", 0)].topic_id(), None);
+    assert_eq!(apply(&replicas, &topic(8, &[DIRECTORY_UNASSIGNED; 2]), true), [0, 1]);
+    assert_eq!(ends(&replicas), [Some(0), Some(0)]);
+    assert_eq!(names(&disk, "/a").into_iter().filter(|name| name.ends_with("-stray")).count(), 2);
+}
