@@ -80,7 +80,7 @@ impl Loader<'_> {
         self.check_vacant(&dir)?;
         let created = self.create_in(&dir, partition, topic_id, config);
         if created.is_err() {
-            // The next attempt may be in another directory, and of two of this name a start would not know which is the log.
+            // Whoever looks for logs need not meet one that holds nothing. What cannot be removed now is taken over by the next attempt.
             let _ = disk.remove_dir_all(&dir);
         }
         Ok(created?)

@@ -16,7 +16,7 @@ use crate::storage::directory::{LogDirectory, LogHome, is_shortage};
 use crate::storage::error::LogError;
 use crate::storage::loader::{CreateError, LastStop, Loader};
 use crate::storage::log::Log;
-use crate::storage::names::{delete_dir_name, stray_dir_name};
+use crate::storage::names::{delete_dir_name, log_dir_name, stray_dir_name};
 
 /// A log that lies in its directory, but could not be opened at the start. It stays as it is, and keeps its name.
 pub struct UnopenedLog {
@@ -36,7 +36,8 @@ impl UnopenedLog {
 }
 
 impl LogManager {
-    /// Makes a log for a partition that has none, in the directory with the fewest logs.
+    /// Makes a log for a partition that has none, in the directory with the fewest logs; or where a creation that failed has left its directory behind:
+    /// of two of one name a start would not know which is the log.
     ///
     /// # Panics
     /// If the partition has a log that is open.
@@ -57,9 +58,11 @@ impl LogManager {
                 return Err(LogError::Shortage { path: log.home.dir(), source: std::io::ErrorKind::StorageFull.into() });
             }
         }
-        let online = self.dirs.iter().filter(|dir| dir.directory.offline().is_none());
+        let online = || self.dirs.iter().filter(|dir| dir.directory.offline().is_none());
+        let name = log_dir_name(partition);
+        let is_left = |dir: &&ManagedDir| dir.directory.disk().exists(&dir.directory.path().join(&name));
         let count = |dir: &&ManagedDir| known.values().filter(|log| Arc::ptr_eq(log.directory(), &dir.directory)).count();
-        let Some(dir) = online.min_by_key(count) else {
+        let Some(dir) = online().find(is_left).or_else(|| online().min_by_key(count)) else {
             let first = &self.dirs[0].directory;
             return Err(LogError::Offline(first.check_online().expect_err("no directory is online")));
         };

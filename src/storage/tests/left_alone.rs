@@ -244,3 +244,32 @@ fn at_whatever_operation_space_runs_out_a_log_can_be_made_later() {
         assert_eq!(read_all(log, 0, 3, 1000).len(), 3, "after {fail_at} operations");
     }
 }
+
+#[test]
+fn what_a_failed_creation_could_not_take_away_again_is_taken_over_by_the_next() {
+    let disk = SimulatedDisk::default();
+    let Opened { manager, .. } = open(&disk, config(&["/a", "/b"])).unwrap();
+    // No descriptor for a file, and none to list what has to be removed.
+    disk.fail_when(|operation, path| {
+        let strikes = match operation {
+            Operation::Create => path.starts_with("/a/t-0"),
+            Operation::Remove => path == Path::new("/a/t-0"),
+            _ => false,
+        };
+        strikes.then(|| std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()))
+    });
+    let refused = manager.create_log(&topic(0), Some(Uuid::from_u128(7)), &Arc::default(), NOW);
+    assert!(matches!(refused, Err(LogError::Shortage { .. })), "{refused:?}");
+    disk.fail_no_more();
+    assert!(disk.exists(Path::new("/a/t-0")));
+    // Another log comes first, so the turn is the other directory's.
+    let _next = create(&manager, 1);
+    let mut log = create(&manager, 0);
+    fill(&mut log, 3);
+    drop((log, manager));
+    disk.crash(Crash::Process);
+    let Opened { logs, .. } = open(&disk, config(&["/a", "/b"])).unwrap();
+    assert_eq!(logs.len(), 2);
+    let log = &logs.iter().find(|opened| *opened.log.partition() == topic(0)).unwrap().log;
+    assert_eq!(read_all(log, 0, 3, 1000).len(), 3);
+}
