@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, ListOffsetsRequest};
+use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, ListOffsetsRequest};
 use klamm::base::ErrorCode;
 use support::Client;
 use support::everyday::{batch, error, topic_name};
@@ -172,6 +173,26 @@ fn a_disk_that_others_have_filled_to_the_last_byte_is_waited_for() {
     assert_eq!(client.commit("group", "t", 8), None);
     assert_all_there(&mut client, "t", 0, count + 1);
     broker.stop();
+}
+
+#[test]
+fn a_broker_that_cannot_write_its_metadata_ends_with_its_logs_closed() {
+    let Some(disk) = SmallDisk::mount(24 << 20) else { return };
+    let second = tempfile::tempdir().unwrap();
+    let mut broker = Launch::with(&["num.partitions=2"]).data(disk.data()).data(second.path()).start();
+    let mut client = Client::connect(broker.address());
+    client.make_topic("t");
+    disk.fill();
+    // What is decided still fits the last page for a while.
+    let refused = (0..1000).find(|n| {
+        let topic = CreatableTopic::default().with_name(topic_name(&format!("t{n}"))).with_num_partitions(2);
+        let request = CreateTopicsRequest::default().with_topics(vec![topic.with_replication_factor(1)]).with_timeout_ms(30_000);
+        !client.try_call(5, &request).is_ok_and(|response| response.topics[0].error_code == 0)
+    });
+    assert!(refused.is_some());
+    let (status, said) = broker.wait();
+    assert!(!status.success() && said.contains("the controller failed"), "{said}");
+    assert!(second.path().join(".kafka_cleanshutdown").exists(), "{said}");
 }
 
 #[test]

@@ -156,6 +156,14 @@ fn follow_transaction_topic(broker: &Arc<Broker>, topic: &TopicImage, applied: A
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use kafka_protocol::messages::create_topics_request::CreatableTopic;
+    use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+    use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, TopicName};
     use tempfile::TempDir;
 
     use super::*;
@@ -172,11 +180,15 @@ mod tests {
         MetadataChange { old: old.clone(), new: Arc::new(new), delta: Arc::new(delta) }
     }
 
+    async fn start(data: &Path) -> Node {
+        let set = vec!["listeners=PLAINTEXT://127.0.0.1:0".to_owned(), format!("log.dirs={}", data.display())];
+        Node::start(load(Inputs { set, ..Inputs::default() }).unwrap()).await.unwrap()
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_topic_may_take_the_name_of_one_that_is_deleted_in_the_same_step() {
         let data = TempDir::new().unwrap();
-        let set = vec!["listeners=PLAINTEXT://127.0.0.1:0".to_owned(), format!("log.dirs={}", data.path().display())];
-        let node = Node::start(load(Inputs { set, ..Inputs::default() }).unwrap()).await.unwrap();
+        let node = start(data.path()).await;
         let broker = node.broker().clone();
         let publishing = tokio::task::spawn_blocking(move || {
             let made = step(&broker.metadata.image(), vec![topic(2, "t"), partition(2, 0)]);
@@ -192,5 +204,36 @@ mod tests {
         });
         publishing.await.unwrap();
         node.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_decided_before_a_stop_is_applied_before_the_logs_are_closed() {
+        let data = TempDir::new().unwrap();
+        let node = start(data.path()).await;
+        let broker = node.broker().clone();
+        let name = |topic: &str| TopicName(StrBytes::from_string(topic.to_owned()));
+        let made = |topic| CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1);
+        let request = CreateTopicsRequest::default().with_topics(vec![made("slow"), made("t")]);
+        broker.controller.create_topics(request).await.unwrap();
+        broker.catch_up().await;
+        // Whoever has the lock of a log keeps the deletion of its topic waiting, and every change behind it.
+        let (slow, (held, is_held), (release, released)) =
+            (broker.replicas.partition("slow", 0).unwrap(), mpsc::channel(), mpsc::channel::<()>());
+        let holder = thread::spawn(move || slow.with_log(|_| held.send(()).map(|()| released.recv())));
+        is_held.recv().unwrap();
+        for topic in ["slow", "t"] {
+            let state = DeleteTopicState::default().with_name(Some(name(topic)));
+            broker.controller.delete_topics(DeleteTopicsRequest::default().with_topics(vec![state]), 6).await.unwrap();
+        }
+        let stopping = tokio::spawn(node.stop());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!stopping.is_finished());
+        drop(release);
+        stopping.await.unwrap();
+        holder.join().unwrap();
+        for topic in ["slow", "t"] {
+            assert!(!data.path().join(format!("{topic}-0")).exists(), "a log of a topic that is gone stays behind: {topic}");
+        }
+        assert!(data.path().join(".kafka_cleanshutdown").exists());
     }
 }

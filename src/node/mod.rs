@@ -2,7 +2,9 @@
 //! it needs; and stops them in the reverse order.
 //!
 //! Start: lock and open the logs → bind → controller → register, catch up, be unfenced → serve.
-//! Stop: no new requests → answers under way → logs closed and proven clean → controller.
+//! Stop: no new requests → answers under way → controller → what it has decided is applied → logs closed and proven clean.
+//!
+//! Invariant: logs are closed when nobody makes, changes or deletes any more.
 
 mod error;
 mod listening;
@@ -224,10 +226,10 @@ impl Node {
 
     /// Waits until the node cannot go on: the controller has failed.
     pub async fn failed(&mut self) -> QuorumError {
-        match &mut self.controller {
-            Some(controller) => controller.failed().await,
-            None => std::future::pending().await,
-        }
+        let Some(controller) = &mut self.controller else { return std::future::pending().await };
+        let error = controller.failed().await;
+        self.controller = None;
+        error
     }
 
     /// Stops in order, within `shutdown.timeout.ms`.
@@ -238,28 +240,27 @@ impl Node {
         if tokio::time::timeout(timeout, self.tasks.wait()).await.is_err() {
             warn!(left = self.tasks.len(), "connections were still busy at the end of shutdown.timeout.ms; they are cut off");
         }
-        self.broker.groups.shutdown();
-        self.broker.transactions.shutdown();
         drop(self.upkeep.stop);
-        let (upkeep, broker, epoch) = (self.upkeep.thread.take(), self.broker.clone(), self.epoch);
+        if let Some(controller) = self.controller.take()
+            && let Err(error) = controller.stop().await
+        {
+            warn!(%error, "the controller did not stop in order");
+        }
+        let (publisher, upkeep) = (self.publisher.take(), self.upkeep.thread.take());
+        let (broker, epoch) = (self.broker.clone(), self.epoch);
         let closing = tokio::task::spawn_blocking(move || {
-            if let Some(thread) = upkeep {
+            // Without a controller the publisher ends once it has applied what was decided.
+            for thread in [publisher, upkeep].into_iter().flatten() {
                 let _ = thread.join();
             }
+            broker.groups.shutdown();
+            broker.transactions.shutdown();
             broker.replicas.close(epoch)
         });
         match closing.await {
             Ok(true) => info!("all logs are closed"),
             Ok(false) => warn!("some logs were not closed in order; they are checked at the next start"),
             Err(error) => warn!(%error, "closing the logs failed"),
-        }
-        if let Some(controller) = self.controller.take()
-            && let Err(error) = controller.stop().await
-        {
-            warn!(%error, "the controller did not stop in order");
-        }
-        if let Some(thread) = self.publisher.take() {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 }

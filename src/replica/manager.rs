@@ -82,6 +82,8 @@ impl From<LogError> for NoLog {
 struct Hosted {
     by_name: HashMap<Arc<str>, Arc<HostedTopic>>,
     by_id: HashMap<TopicId, Arc<HostedTopic>>,
+    /// What the directories say of a stop in order must stay true: no log is made or deleted any more.
+    closed: bool,
 }
 
 /// What a change of metadata did to the partitions of a topic here.
@@ -129,7 +131,7 @@ impl ReplicaManager {
     /// are new if `is_new`; otherwise they may have been there before this broker was started (Kafka's `isNew`).
     pub fn apply(&self, topic: &TopicImage, internal: bool, config: TopicConfig, is_new: bool, now: TimestampMs) -> Applied {
         let config = Arc::new(config);
-        let hosted = self.host(topic, internal, &config);
+        let Some(hosted) = self.host(topic, internal, &config) else { return Applied::default() };
         hosted.config.store(config.clone());
         let mut partitions = hosted.partitions();
         partitions.resize(topic.partitions.len(), None);
@@ -175,10 +177,14 @@ impl ReplicaManager {
         applied
     }
 
-    fn host(&self, topic: &TopicImage, internal: bool, config: &Arc<TopicConfig>) -> Arc<HostedTopic> {
+    /// `None` once the logs are closed.
+    fn host(&self, topic: &TopicImage, internal: bool, config: &Arc<TopicConfig>) -> Option<Arc<HostedTopic>> {
         let mut hosted = self.hosted.write();
+        if hosted.closed {
+            return None;
+        }
         if let Some(known) = hosted.by_id.get(&topic.id) {
-            return known.clone();
+            return Some(known.clone());
         }
         let new = Arc::new(HostedTopic {
             id: topic.id,
@@ -190,7 +196,7 @@ impl ReplicaManager {
         });
         hosted.by_name.insert(topic.name.clone(), new.clone());
         hosted.by_id.insert(topic.id, new.clone());
-        new
+        Some(new)
     }
 
     /// The log of a partition: one that was found if it is of this very topic, else a new one, if there cannot be another.
@@ -239,9 +245,12 @@ impl ReplicaManager {
         !self.logs.unusable_directories().is_empty() && !is_here()
     }
 
-    /// Gives up a deleted topic; its files go after `file.delete.delay.ms`.
+    /// Gives up a deleted topic; its files go after `file.delete.delay.ms`, unless the logs are closed.
     pub fn delete(&self, id: TopicId, now: TimestampMs) -> Option<Arc<HostedTopic>> {
         let mut hosted = self.hosted.write();
+        if hosted.closed {
+            return None;
+        }
         let topic = hosted.by_id.remove(&id)?;
         if hosted.by_name.get(&topic.name).is_some_and(|t| t.id == id) {
             hosted.by_name.remove(&topic.name);
@@ -276,8 +285,9 @@ impl ReplicaManager {
         }
     }
 
-    /// Closes every log in order, when nothing is appended any more; true if all are proven clean.
+    /// Closes every log in order, when nothing is appended, applied or deleted any more; true if all are proven clean.
     pub fn close(&self, broker_epoch: i64) -> bool {
+        self.hosted.write().closed = true;
         let hosted = self.topics().into_iter().flat_map(|topic| topic.partitions()).flatten();
         let found = std::mem::take(&mut *self.found.lock()).into_values();
         let logs: Vec<_> = hosted.filter_map(|partition| partition.take_log()).chain(found).map(Mutex::new).collect();

@@ -271,3 +271,22 @@ fn a_new_topic_does_not_get_the_records_of_one_of_its_name_whose_id_is_not_known
     assert_eq!(ends(&replicas), [Some(0), Some(0)]);
     assert_eq!(names(&disk, "/a").into_iter().filter(|name| name.ends_with("-stray")).count(), 2);
 }
+
+#[test]
+fn once_the_logs_are_closed_none_is_made_or_deleted() {
+    let disk = SimulatedDisk::default();
+    let replicas = start(&disk, &["/a"]);
+    apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED]), true);
+    write(&replicas, 0);
+    assert!(replicas.close(5));
+    let changes = disk.changes();
+    assert!(apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), true).is_empty());
+    assert!(replicas.delete(Uuid::from_u128(7), NOW).is_none());
+    assert!(apply(&replicas, &topic(8, &[DIRECTORY_UNASSIGNED]), true).is_empty());
+    assert_eq!(disk.changes(), changes);
+    drop(replicas);
+    let replicas = start(&disk, &["/a"]);
+    assert_eq!(replicas.logs.previous_run().stop, LastStop::Clean);
+    apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED]), false);
+    assert_eq!(ends(&replicas), [Some(1)]);
+}
