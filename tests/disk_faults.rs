@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, ListOffsetsRequest};
+use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, FindCoordinatorRequest, ListOffsetsRequest};
+use kafka_protocol::protocol::StrBytes;
 use klamm::base::ErrorCode;
 use support::Client;
 use support::everyday::{batch, error, topic_name};
@@ -172,6 +173,37 @@ fn a_disk_that_others_have_filled_to_the_last_byte_is_waited_for() {
     write_as_soon_as_possible(&mut client, "t", count);
     assert_eq!(client.commit("group", "t", 8), None);
     assert_all_there(&mut client, "t", 0, count + 1);
+    broker.stop();
+}
+
+#[test]
+fn partitions_that_there_is_no_room_for_are_made_once_there_is() {
+    let Some(disk) = SmallDisk::mount(24 << 20) else { return };
+    let first = tempfile::tempdir().unwrap();
+    let settings = ["num.partitions=4", "offsets.topic.num.partitions=4"];
+    let mut broker = Launch::with(&settings).data(first.path()).data(disk.data()).start();
+    let mut client = Client::connect(broker.address());
+    let ballast = disk.fill();
+    assert_eq!(client.make_topic("t"), 4);
+    broker.wait_until_it_says("cannot host a partition");
+    let unknown: Vec<i32> = (0..4).filter(|p| client.try_produce("t", *p, -1, batch(&[&value(0)])).is_err()).collect();
+    assert!(!unknown.is_empty(), "both directories take logs in turn");
+    // The coordinators' own topic is made on the same disks.
+    let find = |n| FindCoordinatorRequest::default().with_key(StrBytes::from_string(format!("group {n}")));
+    (0..8).for_each(|n| drop(client.call(3, &find(n))));
+    std::thread::sleep(Duration::from_millis(2500));
+    fs::remove_file(ballast).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for partition in unknown {
+        while client.try_produce("t", partition, -1, batch(&[&value(0)])) != Ok(0) {
+            assert!(Instant::now() < deadline, "there is room, and partition {partition} is not made");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    for n in 0..8 {
+        assert_eq!(client.commit(&format!("group {n}"), "t", n), None);
+    }
+    assert_eq!(broker.said().matches("cannot host a partition partition=t-").count(), 3, "it is said once\n{}", broker.said());
     broker.stop();
 }
 

@@ -1,5 +1,5 @@
-//! What has to be done to all logs now and then: retention, deletion, flushes that are due, checkpoints, forgotten producers; and the
-//! threads of the log cleaner.
+//! What has to be done to all logs now and then: retention, deletion, flushes that are due, checkpoints, forgotten producers, logs there was no room to
+//! make; and the threads of the log cleaner.
 //!
 //! A thread of its own, because all of it waits for the disk.
 
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::Broker;
 use super::cleaning::CleanerThreads;
+use super::{Broker, publisher};
 use crate::base::time::Mono;
 
 /// How often is looked at what is due. Nothing here is due more often by default.
@@ -20,7 +20,7 @@ const RETENTION_INTERVAL_WITHOUT_ROOM_MS: i64 = 2000;
 /// How often producers are looked over that were idle for too long (`producer.id.expiration.check.interval.ms`).
 const PRODUCER_EXPIRATION_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Works until `stop` is dropped or told.
+/// Works until `stop` is dropped or told, on a thread that is on the broker's runtime.
 pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
     let start = broker.clock.mono();
     let mut retention = Due::at(start);
@@ -36,6 +36,7 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
         let (upkeep, logs) = (&config.log_upkeep, &broker.replicas.logs);
         cleaners.adjust(broker);
         logs.tick(broker.clock.wall_ms());
+        publisher::retry(broker);
         let interval = if logs.wants_room() { RETENTION_INTERVAL_WITHOUT_ROOM_MS } else { i64::MAX };
         if retention.is_due(now, interval.min(upkeep.retention_check_interval_ms)) {
             delete_old_segments(broker);

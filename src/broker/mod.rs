@@ -54,6 +54,8 @@ pub struct Broker {
     pub producer_ids: ProducerIds,
     pub groups: GroupCoordinator,
     pub transactions: TransactionCoordinator,
+    /// Held by whoever makes metadata true on this broker.
+    pub following: Mutex<()>,
     /// Whether this broker follows all that was decided before it joined its cluster. Until then, what it does not know may exist.
     pub joined: AtomicBool,
 }

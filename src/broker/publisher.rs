@@ -47,8 +47,22 @@ pub fn run(broker: &Arc<Broker>, incarnation_id: Uuid, mut changes: UnboundedRec
     }
 }
 
+/// Follows topics anew of which there was no room to host all partitions. To be called now and then, where tasks can be spawned.
+pub fn retry(broker: &Arc<Broker>) {
+    if broker.replicas.unhosted().is_empty() {
+        return;
+    }
+    let _alone = broker.following.lock();
+    let image = broker.metadata.image();
+    for id in broker.replicas.unhosted() {
+        // A partition that may have had a log before the start is hosted without it, so it is not among these.
+        follow_topic(broker, &image, &image, id, true);
+    }
+}
+
 /// Applies a change; `is_new` says that what it creates was not there when this broker was started.
 fn publish(broker: &Arc<Broker>, change: &MetadataChange, is_new: bool) {
+    let _alone = broker.following.lock();
     let MetadataChange { old, new, delta } = change;
     // At the start what the file says has to be followed, too, whether anything is set besides.
     let configured = !is_new || delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);

@@ -143,6 +143,7 @@ impl Node {
             producer_ids: Default::default(),
             groups: GroupCoordinator::new(group_config(&config), clock.clone()),
             transactions: TransactionCoordinator::new(transaction_config(&config, 0), clock.clone()),
+            following: Mutex::default(),
             joined: false.into(),
         });
         let incarnation_id = Uuid::new_v4();
@@ -185,7 +186,12 @@ impl Node {
         let (stop_upkeep, stopped) = mpsc::channel();
         let upkeep = spawn_vital_thread("log-upkeep", {
             let broker = broker.clone();
-            move || background::run(&broker, &stopped)
+            // Likewise, when it hosts partitions that there was no room for.
+            let runtime = tokio::runtime::Handle::current();
+            move || {
+                let _on_runtime = runtime.enter();
+                background::run(&broker, &stopped)
+            }
         })
         .map_err(StartError::Thread)?;
         let memory = RequestMemory::new(request_memory(config.network.queued_max_request_bytes));

@@ -2,15 +2,16 @@
 //!
 //! Invariants: names ↔ ids is a bijection over the hosted topics; a partition that was deleted is not found any more, though a request
 //! under way may still hold it; a log is made only for a partition that cannot have one already. A partition whose log may be there, but cannot be
-//! had, is hosted without it: nobody is told that it is empty, and nothing is written in its place.
+//! had, is hosted without it: nobody is told that it is empty, and nothing is written in its place. One whose log there was no room to make is not hosted
+//! until there is.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, RwLock};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::partition::{Partition, RoleChange};
@@ -102,13 +103,15 @@ pub struct ReplicaManager {
     hosted: RwLock<Hosted>,
     /// Logs found at the start that no metadata has named yet.
     found: Mutex<HashMap<TopicPartition, Log>>,
+    /// Topics with partitions for whose logs space or descriptors were wanting.
+    unhosted: Mutex<BTreeSet<TopicId>>,
 }
 
 impl ReplicaManager {
     /// `found` are the logs that lie in the directories.
     pub fn new(broker_id: BrokerId, logs: LogManager, found: Vec<Log>, metrics: Arc<Metrics>) -> Self {
         let found = found.into_iter().map(|log| (log.partition().clone(), log)).collect();
-        Self { broker_id, logs, metrics, hosted: RwLock::default(), found: Mutex::new(found) }
+        Self { broker_id, logs, metrics, hosted: RwLock::default(), found: Mutex::new(found), unhosted: Mutex::default() }
     }
 
     pub fn topic(&self, name: &str) -> Option<Arc<HostedTopic>> {
@@ -127,6 +130,11 @@ impl ReplicaManager {
         self.topic(topic)?.partition(number)
     }
 
+    /// Topics of which not all partitions could be hosted for want of space or descriptors: to be applied again once there may be some.
+    pub fn unhosted(&self) -> Vec<TopicId> {
+        self.unhosted.lock().iter().copied().collect()
+    }
+
     /// Takes over what the metadata says of a topic: hosts what is assigned to this broker, with the role it gives. Partitions that are not hosted yet
     /// are new if `is_new`; otherwise they may have been there before this broker was started (Kafka's `isNew`).
     pub fn apply(&self, topic: &TopicImage, internal: bool, config: TopicConfig, is_new: bool, now: TimestampMs) -> Applied {
@@ -137,6 +145,7 @@ impl ReplicaManager {
         partitions.resize(topic.partitions.len(), None);
         let mut applied = Applied::default();
         let mut missing = Vec::new();
+        let (mut lacks_room, lacked_room) = (false, self.unhosted.lock().contains(&topic.id));
         for (number, registration) in topic.iter() {
             if !registration.replicas.contains(&self.broker_id) {
                 continue;
@@ -148,7 +157,12 @@ impl ReplicaManager {
                 *place = match self.open(&name, topic.id, directory, &config, is_new, now) {
                     Ok(log) => Some(Partition::new(name, topic.id, log, hosted.metrics.clone())),
                     Err(NoLog::Failed(error)) => {
-                        error!(partition = %name, %error, "cannot host a partition");
+                        let passes = matches!(error, LogError::Shortage { .. });
+                        lacks_room |= passes;
+                        // It is tried again and again; once is enough to be told.
+                        if !(passes && lacked_room) {
+                            error!(partition = %name, %error, "cannot host a partition");
+                        }
                         None
                     }
                     Err(absent) => {
@@ -174,6 +188,13 @@ impl ReplicaManager {
             );
         }
         *hosted.partitions.write() = partitions;
+        match lacks_room {
+            true => drop(self.unhosted.lock().insert(topic.id)),
+            false => drop(self.unhosted.lock().remove(&topic.id)),
+        }
+        if lacked_room && !lacks_room {
+            info!(topic = %topic.name, "its partitions are hosted, now that there is room");
+        }
         applied
     }
 
@@ -256,6 +277,7 @@ impl ReplicaManager {
             hosted.by_name.remove(&topic.name);
         }
         drop(hosted);
+        self.unhosted.lock().remove(&id);
         let mut logs = Vec::new();
         for partition in topic.partitions().iter().flatten() {
             let offline = partition.is_offline();
@@ -279,7 +301,7 @@ impl ReplicaManager {
             }
             Some(unopened) => {
                 if let Err(error) = self.logs.delete_unopened(name, &unopened, delay_ms, now) {
-                    warn!(partition = %name, path = %unopened.dir().display(), %error, "cannot delete a partition's files");
+                    warn!(partition = %name, path = %unopened.dir().display(), %error, "cannot delete a partition's files now");
                 }
             }
         }

@@ -290,3 +290,32 @@ fn once_the_logs_are_closed_none_is_made_or_deleted() {
     apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED]), false);
     assert_eq!(ends(&replicas), [Some(1)]);
 }
+
+#[test]
+fn what_there_is_no_room_to_host_is_remembered_until_it_is_hosted_or_gone() {
+    for descriptors in [false, true] {
+        let disk = SimulatedDisk::default();
+        let replicas = start(&disk, &["/a"]);
+        let (first, second) =
+            (topic(7, &[DIRECTORY_UNASSIGNED; 2]), TopicImage { name: "u".into(), ..topic(8, &[DIRECTORY_UNASSIGNED]) });
+        match descriptors {
+            false => disk.set_capacity(Some(disk.used())),
+            true => disk.fail_when(|operation, path| {
+                let strikes = operation == Operation::Create && path.starts_with("/a");
+                strikes.then(|| std::io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()))
+            }),
+        }
+        for _ in 0..2 {
+            assert!(apply(&replicas, &first, true).is_empty() && apply(&replicas, &second, true).is_empty());
+            assert_eq!(replicas.unhosted(), [first.id, second.id]);
+        }
+        replicas.delete(second.id, NOW).unwrap();
+        assert_eq!(replicas.unhosted(), [first.id]);
+        disk.set_capacity(None);
+        disk.fail_no_more();
+        assert_eq!(apply(&replicas, &first, true), [0, 1]);
+        assert!(replicas.unhosted().is_empty());
+        write(&replicas, 1);
+        assert_eq!(ends(&replicas), [Some(0), Some(1)]);
+    }
+}

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Known, LogManager, ManagedDir};
+use super::{Known, LogManager, ManagedDir, Undeleted};
 use crate::base::ids::{TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
 use crate::storage::checkpoint::FileError;
@@ -88,7 +88,7 @@ impl LogManager {
                 Ok(()) => deleted.push((log.directory().clone(), partition)),
                 Err(error) => {
                     if matches!(error, LogError::Shortage { .. }) {
-                        self.undeleted.lock().push(log);
+                        self.undeleted.lock().push(Undeleted::Open(Box::new(log)));
                     }
                     failures.push((partition, error));
                 }
@@ -114,7 +114,17 @@ impl LogManager {
 
     /// Goes on with deletions that there was no space for.
     pub(super) fn finish_deletions(&self, now: TimestampMs) {
-        let is_left = |log: &mut Log| matches!(self.delete(log, now), Err(LogError::Shortage { .. }));
+        let is_left = |undeleted: &mut Undeleted| {
+            let deleted = match undeleted {
+                Undeleted::Open(log) => self.delete(log, now),
+                Undeleted::Unopened { partition, log, delay_ms } => match self.unopened(partition) {
+                    Some(known) if Arc::ptr_eq(&known, log) => self.try_delete_unopened(partition, log, *delay_ms, now),
+                    // A new topic wanted the name, and this was put aside.
+                    _ => Ok(()),
+                },
+            };
+            matches!(deleted, Err(LogError::Shortage { .. }))
+        };
         self.undeleted.lock().retain_mut(is_left);
     }
 
@@ -147,6 +157,21 @@ impl LogManager {
 
     /// Deletes a log that could not be opened, as [`Self::delete_logs`] does others; its files go after `delay_ms`.
     pub fn delete_unopened(
+        &self,
+        partition: &TopicPartition,
+        unopened: &Arc<UnopenedLog>,
+        delay_ms: i64,
+        now: TimestampMs,
+    ) -> Result<(), LogError> {
+        let deleted = self.try_delete_unopened(partition, unopened, delay_ms, now);
+        if matches!(deleted, Err(LogError::Shortage { .. })) {
+            let (partition, log) = (partition.clone(), unopened.clone());
+            self.undeleted.lock().push(Undeleted::Unopened { partition, log, delay_ms });
+        }
+        deleted
+    }
+
+    fn try_delete_unopened(
         &self,
         partition: &TopicPartition,
         unopened: &UnopenedLog,

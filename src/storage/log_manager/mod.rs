@@ -71,7 +71,7 @@ pub struct LogManager {
     unusable: Vec<UnusableDirectory>,
     known: Mutex<BTreeMap<TopicPartition, Known>>,
     /// Deleted logs whose directories could not be renamed for want of space.
-    undeleted: Mutex<Vec<Log>>,
+    undeleted: Mutex<Vec<Undeleted>>,
     /// Makes the names of deleted directories unique.
     renames: AtomicU64,
 }
@@ -103,6 +103,12 @@ impl Known {
             Known::Unopened(_) => None,
         }
     }
+}
+
+/// A log that is deleted for everybody else, but still has its name.
+enum Undeleted {
+    Open(Box<Log>),
+    Unopened { partition: TopicPartition, log: Arc<UnopenedLog>, delay_ms: i64 },
 }
 
 /// A log directory with what only the manager needs of it.

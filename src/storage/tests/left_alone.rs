@@ -198,6 +198,46 @@ fn a_log_keeps_its_name_until_its_directory_has_another() {
 }
 
 #[test]
+fn a_log_that_could_not_be_opened_goes_once_there_is_room_to_delete_it_unless_it_was_put_aside() {
+    for put_aside in [false, true] {
+        let disk = SimulatedDisk::default();
+        let Opened { manager, .. } = open(&disk, config(&["/a"])).unwrap();
+        let mut log = create(&manager, 0);
+        fill(&mut log, 20);
+        assert!(shutdown(&manager, vec![log]));
+        drop(manager);
+        disk.damage(Path::new("/a/t-0/partition.metadata"), |text| text.truncate(3));
+        let Opened { manager, .. } = open(&disk, config(&["/a"])).unwrap();
+        let unopened = manager.unopened(&topic(0)).unwrap();
+        disk.fail_when(no_room_for(Operation::Rename));
+        let deleted = manager.delete_unopened(&topic(0), &unopened, 60_000, NOW);
+        assert!(matches!(deleted, Err(LogError::Shortage { .. })), "{deleted:?}");
+        manager.tick(NOW);
+        assert_eq!(dirs(&disk), ["t-0"]);
+        disk.fail_no_more();
+        if put_aside {
+            manager.put_unopened_aside(&topic(0), &unopened, NOW).unwrap();
+            let mut log = create(&manager, 0);
+            fill(&mut log, 3);
+            manager.checkpoint_high_watermarks();
+            manager.tick(NOW);
+            assert_eq!(log.directory().checkpointed(offsets::HIGH_WATERMARK, &topic(0)), Some(3));
+        } else {
+            manager.tick(NOW);
+            assert!(manager.unopened(&topic(0)).is_none() && dirs(&disk)[0].ends_with("-delete"), "{:?}", dirs(&disk));
+        }
+        manager.tick(NOW + 60_000);
+        let left = dirs(&disk);
+        match put_aside {
+            true => assert!(
+                left.len() == 2 && left.iter().any(|name| name == "t-0") && left.iter().any(|name| name.ends_with("-stray"))
+            ),
+            false => assert!(left.is_empty(), "{left:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_directory_with_files_of_a_log_is_not_taken_for_a_new_one() {
     let empty_but_not_new = "00000000000000000500.log";
     for (name, contents) in [("00000000000000000000.log", "x"), ("00000000000000000007.log.swap", "x"), (empty_but_not_new, "")] {
