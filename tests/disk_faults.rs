@@ -364,6 +364,89 @@ fn a_data_directory_that_cannot_be_used_is_named_with_the_reason() {
     Launch::default().data(disk.data()).refused().says(&["data", "Read-only"]);
 }
 
+/// Everything below a directory, with the contents of files.
+fn everything_below(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        match path.is_dir() {
+            true => found.extend(everything_below(&path)),
+            false => drop(found.insert(path.clone(), Some(fs::read(&path).unwrap()))),
+        }
+        found.entry(path).or_default();
+    }
+    found
+}
+
+fn launch_on(dirs: &[&Path]) -> Launch {
+    dirs.iter().fold(Launch::with(&["num.partitions=4"]), |launch, dir| launch.data(dir))
+}
+
+#[test]
+fn a_node_starts_with_its_metadata_in_the_first_directory_or_not_at_all() {
+    let root = tempfile::tempdir().unwrap();
+    let [first, second, third, lost] = ["first", "second", "third", "lost"].map(|name| root.path().join(name));
+    let mut broker = launch_on(&[&first, &second]).start();
+    let mut client = Client::connect(broker.address());
+    assert_eq!(client.make_topic("t"), 4);
+    for partition in 0..4 {
+        assert_eq!(client.try_produce("t", partition, -1, batch(&[&value(0)])), Ok(0));
+    }
+    broker.stop();
+    let before = everything_below(root.path());
+    let refused = |dirs: &[&Path], words: &[&str]| {
+        launch_on(dirs).refused().says(words);
+        assert!(everything_below(root.path()) == before, "{dirs:?}: something was changed");
+    };
+    refused(
+        &[&second, &first],
+        &["the first of log.dirs is", "second", "metadata/, lie in", "first", "nothing has been changed"],
+    );
+    refused(&[&third, &first, &second], &["third", "metadata/, lie in"]);
+    refused(&[&second], &["second holds no metadata of klamm", "belongs to cluster"]);
+    refused(&[&lost, &second], &["lost holds no metadata of klamm", "mount or restore it"]);
+
+    // One that was made by mistake, before starts with another order were refused.
+    fs::create_dir(second.join("metadata")).unwrap();
+    fs::write(second.join("metadata/voter"), "of another cluster").unwrap();
+    launch_on(&[&first, &second]).refused().says(&["both hold metadata/", "the newer"]);
+    fs::remove_dir_all(second.join("metadata")).unwrap();
+
+    let mut broker = launch_on(&[&first, &second, &third]).start();
+    broker.wait_until_it_says("stop=Clean");
+    let mut client = Client::connect(broker.address());
+    for partition in 0..4 {
+        assert_eq!(client.read_from("t", partition, 0), [(0, value(0))]);
+    }
+    broker.stop();
+}
+
+#[test]
+fn a_data_directory_of_kafka_is_refused_and_left_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("kafka");
+    for (file, contents) in [
+        ("meta.properties", "version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qk\nnode.id=1\ndirectory.id=cqDiqdEb7TX1YNzhe0cCWw\n"),
+        ("bootstrap.checkpoint", ""),
+        ("recovery-point-offset-checkpoint", "0\n1\norders 0 0\n"),
+        ("__cluster_metadata-0/00000000000000000000.log", ""),
+        ("orders-0/00000000000000000000.log", ""),
+        ("orders-0/partition.metadata", "version: 0\ntopic_id: u1ybRdRYTgmTnXkmvuSULg"),
+    ] {
+        fs::create_dir_all(data.join(file).parent().unwrap()).unwrap();
+        fs::write(data.join(file), contents).unwrap();
+    }
+    let refused = |words: &[&str]| {
+        let before = everything_below(root.path());
+        Launch::default().data(&data).refused().says(&[&["docs/from-kafka.md"], words].concat());
+        assert!(everything_below(root.path()) == before, "something was changed");
+    };
+    refused(&["kafka is a data directory of Kafka", "klamm cannot take it over"]);
+    fs::remove_dir_all(data.join("__cluster_metadata-0")).unwrap();
+    refused(&["kafka holds no metadata of klamm", "belongs to cluster MkU3OEVBNTcwNTJENDM2Qk already"]);
+    fs::remove_file(data.join("meta.properties")).unwrap();
+    refused(&["kafka holds no metadata of klamm", "holds partitions"]);
+}
+
 /// A broker with a topic of several segments that was stopped as `stop` does it; its records.
 fn stopped_with_records(stop: impl Fn(&mut BrokerProcess)) -> (BrokerProcess, i64) {
     let mut broker = BrokerProcess::start(&["log.segment.bytes=1048576", "log.index.interval.bytes=4096"]);

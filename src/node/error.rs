@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::data_dirs::DirectoriesError;
 use crate::controller::ApiError;
 use crate::quorum::QuorumError;
 use crate::storage::OpenError;
@@ -11,6 +12,8 @@ use crate::storage::OpenError;
 /// Why a node does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
+    #[error("{0}")]
+    Directories(#[from] DirectoriesError),
     #[error("{error}{}", directory_hint(error))]
     Logs {
         #[from]

@@ -1,11 +1,12 @@
 //! The composition root: opens the directories, starts the controller, the broker and its listeners, in an order in which each finds what
 //! it needs; and stops them in the reverse order.
 //!
-//! Start: lock and open the logs → bind → controller → register, catch up, be unfenced → serve.
+//! Start: bind → lock and open the logs → controller → register, catch up, be unfenced → serve.
 //! Stop: no new requests → answers under way → controller → what it has decided is applied → logs closed and proven clean.
 //!
 //! Invariant: logs are closed when nobody makes, changes or deletes any more.
 
+mod data_dirs;
 mod error;
 mod listening;
 mod memory;
@@ -89,6 +90,8 @@ impl Node {
         let config = BrokerConfig::of(&settings);
         let data_dirs: Vec<PathBuf> = config.node.data_dirs().iter().map(PathBuf::from).collect();
 
+        let is_new = data_dirs::check(&*disk, &data_dirs)?;
+
         let metrics = Metrics::new(APIS.iter().map(|api| api.name));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         // An error below must not leave the listener behind.
@@ -105,6 +108,10 @@ impl Node {
                 Some(bound)
             }
         };
+        if is_new {
+            // First of all, so that a start that was killed is told from a node that lost its metadata. If it fails, opening the logs tells why.
+            let _ = disk.create_dir_all(&data_dirs[0].join(METADATA_DIR)).and_then(|()| disk.sync_dir(&data_dirs[0]));
+        }
         let (logs, found) = open_logs(&disk, &config, &settings, &data_dirs, clock.wall_ms())?;
         let bound = bind(&config)?;
         let cluster_id = uuid64::parse(logs.cluster_id()).unwrap_or_else(Uuid::new_v4);

@@ -70,6 +70,8 @@ enum NoLog {
     Unopened,
     /// It may lie in a log directory that cannot be used.
     Missing,
+    /// It was put aside, by a start with other metadata.
+    Aside,
     Failed(LogError),
 }
 
@@ -253,6 +255,15 @@ impl ReplicaManager {
             let path = self.logs.put_unopened_aside(name, &unopened, now)?;
             warn!(partition = %name, path = %path.display(), "the log that could not be opened is of an earlier topic of this name; it was put aside");
         }
+        if let Some((.., path)) = self.logs.logs_put_aside().find(|(topic, number, _)| (*topic, *number) == (id, name.partition))
+        {
+            error!(
+                partition = %name, path = %path.display(),
+                "the log of this partition was put aside, by a start with other metadata; it is not served, nor made anew beside it. Stop the broker, \
+                 give the directory the name of the partition again, and start"
+            );
+            return Err(NoLog::Aside);
+        }
         if !is_new && self.may_be_missing(directory) {
             return Err(NoLog::Missing);
         }
@@ -297,7 +308,7 @@ impl ReplicaManager {
     fn delete_offline(&self, name: &TopicPartition, delay_ms: i64, now: TimestampMs) {
         match self.logs.unopened(name) {
             None => {
-                warn!(partition = %name, "the files of a deleted partition stay, if they lie in a log directory that cannot be used")
+                warn!(partition = %name, "the files of a deleted partition stay, if they were put aside or lie in a log directory that cannot be used")
             }
             Some(unopened) => {
                 if let Err(error) = self.logs.delete_unopened(name, &unopened, delay_ms, now) {
@@ -319,6 +330,13 @@ impl ReplicaManager {
     /// Tells of what was found at the start and no topic has claimed: logs of topics that were deleted while this broker was away, or
     /// that metadata now lost once knew. They are left as they are until a topic of that name comes.
     pub fn tell_of_strays(&self) {
+        for (topic, number, path) in self.logs.logs_put_aside() {
+            if let Some(partition) = self.topic_by_id(topic).and_then(|topic| topic.partition(number))
+                && !partition.is_offline()
+            {
+                warn!(partition = %partition.name(), path = %path.display(), "another log of this very partition lies put aside; its records are not served");
+            }
+        }
         for log in self.found.lock().values() {
             warn!(partition = %log.partition(), path = %log.dir().display(), "no topic claims this log; it is left as it is");
         }

@@ -108,7 +108,7 @@ pub enum LogDirName {
     Log(TopicPartition),
     /// On its way out; the partition may exist anew beside it.
     Deleted,
-    /// Put aside by Kafka: a replica that the cluster does not know (`-stray`) or that was being moved here (`-future`).
+    /// Put aside: a replica that the cluster does not know (`-stray`) or, by Kafka, one that was being moved here (`-future`).
     Aside,
     /// Not ours.
     Foreign,
@@ -149,6 +149,12 @@ pub fn delete_dir_name(log: &TopicPartition, unique: u128) -> String {
 /// Directory of a log that was put aside; likewise.
 pub fn stray_dir_name(log: &TopicPartition, unique: u128) -> String {
     unique_dir_name(log, unique, "stray")
+}
+
+/// Number of the partition whose log was put aside in a directory of this name. The topic cannot be told from it: its name may have been cut.
+pub fn partition_of_stray(name: &str) -> Option<i32> {
+    let (log, _) = name.strip_suffix("-stray")?.rsplit_once('.')?;
+    log.rsplit_once('-')?.1.parse().ok()
 }
 
 fn unique_dir_name(log: &TopicPartition, unique: u128, state: &str) -> String {
@@ -198,5 +204,15 @@ mod tests {
         let log = TopicPartition::new("t".repeat(249), i32::MAX);
         assert!(delete_dir_name(&log, u128::MAX).len() <= NAME_MAX);
         assert_eq!(LogDirName::parse(&delete_dir_name(&log, u128::MAX)), LogDirName::Deleted);
+    }
+
+    #[test]
+    fn a_log_that_was_put_aside_tells_its_partition() {
+        for topic in ["my-topic.x", "t", &"t".repeat(249)] {
+            assert_eq!(partition_of_stray(&stray_dir_name(&TopicPartition::new(topic, 7), 5)), Some(7));
+        }
+        for other in ["t-7", "t-7.5-delete", "t-7-stray", "-stray"] {
+            assert_eq!(partition_of_stray(other), None, "{other}");
+        }
     }
 }

@@ -240,6 +240,39 @@ fn what_may_lie_in_a_directory_that_is_missing_is_not_made_anew_elsewhere() {
 }
 
 #[test]
+fn a_log_that_was_put_aside_is_not_made_anew_beside_it() {
+    let disk = SimulatedDisk::default();
+    let replicas = start(&disk, &["/a"]);
+    apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), true);
+    (0..2).for_each(|number| write(&replicas, number));
+    assert!(replicas.close(5));
+    drop(replicas);
+    // A start with other metadata has the topic under another id.
+    let replicas = start(&disk, &["/a"]);
+    apply(&replicas, &topic(8, &[DIRECTORY_UNASSIGNED]), true);
+    replicas.delete(Uuid::from_u128(8), NOW).unwrap();
+    replicas.logs.tick(NOW + 60_000);
+    assert!(replicas.close(6));
+    drop(replicas);
+    let before = names(&disk, "/a");
+    let [stray, other] = &before[..] else { panic!("{before:?}") };
+    assert!(stray.starts_with("t-0.") && stray.ends_with("-stray") && other == "t-1", "{before:?}");
+
+    let replicas = start(&disk, &["/a"]);
+    assert_eq!(apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), false), [1]);
+    assert_offline(&replicas, 0);
+    assert_eq!(ends(&replicas), [None, Some(1)]);
+    replicas.tell_of_strays();
+    assert!(replicas.close(7));
+    drop(replicas);
+    assert_eq!(names(&disk, "/a"), before);
+    disk.rename(&Path::new("/a").join(stray), Path::new("/a/t-0")).unwrap();
+    let replicas = start(&disk, &["/a"]);
+    assert_eq!(apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), false), [0, 1]);
+    assert_eq!(ends(&replicas), [Some(1), Some(1)]);
+}
+
+#[test]
 fn the_log_of_another_topic_that_cannot_be_put_aside_now_is_not_written_over() {
     let disk = SimulatedDisk::default();
     let replicas = start(&disk, &["/a"]);

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::LogManagerConfig;
 use crate::base::disk::{Disk, LockAttempt};
-use crate::base::ids::TopicPartition;
+use crate::base::ids::{TopicId, TopicPartition};
 use crate::storage::checkpoint::meta_properties::{self, MetaProperties};
-use crate::storage::checkpoint::{FileError, uuid_text};
-use crate::storage::names::LogDirName;
+use crate::storage::checkpoint::{FileError, partition_metadata, uuid_text};
+use crate::storage::names::{LogDirName, partition_of_stray};
 
 const LOCK: &str = ".lock";
 
@@ -161,19 +161,41 @@ fn claim_one(
     Ok(id)
 }
 
-/// The logs of a directory, and what remains of deleted ones. What is not ours is left alone.
-pub(super) fn logs_in(disk: &dyn Disk, dir: &Path) -> Result<(Vec<TopicPartition>, Vec<PathBuf>), FileError> {
-    let (mut logs, mut deleted) = (Vec::new(), Vec::new());
+/// A log that was put aside before this start.
+pub(super) struct AsideLog {
+    pub topic: TopicId,
+    pub number: i32,
+    pub dir: PathBuf,
+}
+
+/// What lies in a log directory.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub logs: Vec<TopicPartition>,
+    /// What remains of deleted logs.
+    pub deleted: Vec<PathBuf>,
+    pub aside: Vec<AsideLog>,
+}
+
+/// The logs of a directory. What is not ours is left alone.
+pub(super) fn logs_in(disk: &dyn Disk, dir: &Path) -> Result<Contents, FileError> {
+    let mut found = Contents::default();
     for entry in disk.list(dir).map_err(FileError::io("list", dir))?.into_iter().filter(|entry| entry.is_dir) {
         match LogDirName::parse(&entry.name) {
-            LogDirName::Log(partition) => logs.push(partition),
-            LogDirName::Deleted => deleted.push(dir.join(&entry.name)),
+            LogDirName::Log(partition) => found.logs.push(partition),
+            LogDirName::Deleted => found.deleted.push(dir.join(&entry.name)),
             LogDirName::Aside => {
-                tracing::info!(dir = %dir.display(), name = entry.name, "leaving aside what Kafka has put aside")
+                let path = dir.join(&entry.name);
+                tracing::info!(path = %path.display(), "leaving a log alone that was put aside");
+                // One that does not tell its topic is nobody's.
+                let topic = partition_metadata::read(disk, &path).unwrap_or_default();
+                if let (Some(topic), Some(number)) = (topic, partition_of_stray(&entry.name)) {
+                    found.aside.push(AsideLog { topic, number, dir: path });
+                }
             }
             LogDirName::Foreign => tracing::debug!(dir = %dir.display(), name = entry.name, "not a log of ours"),
         }
     }
-    logs.sort();
-    Ok((logs, deleted))
+    found.logs.sort();
+    Ok(found)
 }

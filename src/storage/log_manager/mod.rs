@@ -14,19 +14,20 @@ mod shutdown;
 mod stop_marker;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
+use self::dirs::AsideLog;
 use super::directory::{LogDirectory, OfflineListener};
 use super::loader::LastStop;
 use super::log::{Log, LogSettings};
 use super::recovery::Loss;
 use super::shared::LogShared;
-use crate::base::ids::{BrokerId, TimestampMs, TopicPartition};
+use crate::base::ids::{BrokerId, TimestampMs, TopicId, TopicPartition};
 
 pub use dirs::{OpenError, UnusableDirectory};
 pub use logs::UnopenedLog;
@@ -69,6 +70,7 @@ pub struct LogManager {
     settings: Arc<LogSettings>,
     dirs: Vec<ManagedDir>,
     unusable: Vec<UnusableDirectory>,
+    aside: Vec<AsideLog>,
     known: Mutex<BTreeMap<TopicPartition, Known>>,
     /// Deleted logs whose directories could not be renamed for want of space.
     undeleted: Mutex<Vec<Undeleted>>,
@@ -140,6 +142,11 @@ impl LogManager {
     /// The log directories that were not usable at start, and are not tried again. Whatever lies in them is still there.
     pub fn unusable_directories(&self) -> &[UnusableDirectory] {
         &self.unusable
+    }
+
+    /// Logs that lay put aside at the start, and tell their topic: that, the number of the partition, and where they are.
+    pub fn logs_put_aside(&self) -> impl Iterator<Item = (TopicId, i32, &Path)> {
+        self.aside.iter().map(|log| (log.topic, log.number, &*log.dir))
     }
 
     /// How the process before this one stopped: the worst that any directory tells.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::checkpoints::read_checkpoints;
-use super::dirs::{self, Claimed, OpenError, UnusableDirectory};
+use super::dirs::{self, AsideLog, Claimed, Contents, OpenError, UnusableDirectory};
 use super::logs::UnopenedLog;
 use super::{Known, LogManager, LogManagerConfig, ManagedDir, Opened, OpenedLog, stop_marker};
 use crate::base::disk::Disk;
@@ -28,6 +28,7 @@ struct OpenedDir {
     dir: ManagedDir,
     logs: Vec<OpenedLog>,
     unopened: Vec<(TopicPartition, UnopenedLog)>,
+    aside: Vec<AsideLog>,
 }
 
 impl LogManager {
@@ -49,6 +50,7 @@ impl LogManager {
             settings: config.settings.clone(),
             dirs: Vec::new(),
             unusable: Vec::new(),
+            aside: Vec::new(),
             known: Mutex::default(),
             undeleted: Mutex::default(),
             renames: AtomicU64::new(0),
@@ -65,6 +67,7 @@ impl LogManager {
                         enter(&mut known, partition, Known::Unopened(Arc::new(log)))?;
                     }
                     manager.dirs.push(opened.dir);
+                    manager.aside.extend(opened.aside);
                     logs.extend(opened.logs);
                 }
                 Err(reason) => unusable.push(UnusableDirectory { path, reason }),
@@ -98,7 +101,7 @@ impl LogManager {
         let previous = stop_marker::begin(&**disk, &path, &self.boot_id)?;
         let directory = LogDirectory::new(path, id, cache.clone());
         let checkpoints = read_checkpoints(&directory, previous.stop)?;
-        let (partitions, deleted) = dirs::logs_in(&**disk, directory.path())?;
+        let Contents { logs: partitions, deleted, aside } = dirs::logs_in(&**disk, directory.path())?;
         for path in deleted {
             directory.deletions.schedule_dir(path, now);
         }
@@ -150,7 +153,7 @@ impl LogManager {
         }
         tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
         let dir = ManagedDir { directory, previous, repaired, flusher: Mutex::default(), _lock: lock };
-        Ok(OpenedDir { dir, logs: opened, unopened })
+        Ok(OpenedDir { dir, logs: opened, unopened, aside })
     }
 }
 

@@ -104,6 +104,11 @@ fn collect(path: &Path, partitions: &mut Vec<Partition>, promised: &mut Promised
         findings.damage(None, None, format!("the directory is missing; the checkpoints say that the log is whole up to {end}"));
         report.findings.extend(findings.into_vec());
     }
+    if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("-stray")) {
+        let mut findings = Findings::of(path);
+        findings.warning(None, None, "a log that was put aside: its records are not served");
+        report.findings.extend(findings.into_vec());
+    }
     // A partition that has lost all of its log is one, too.
     if !bases.is_empty() || promised.end_of(path) > 0 {
         bases.sort_unstable();

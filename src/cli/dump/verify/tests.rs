@@ -63,6 +63,14 @@ fn a_whole_partition_is_found_whole() {
 }
 
 #[test]
+fn a_log_that_was_put_aside_is_a_warning() {
+    let (root, dir) = data_dir();
+    let stray = root.path().join("orders-0.0000000000000000000000000000002a-stray");
+    fs::rename(dir, &stray).unwrap();
+    one(found(root.path(), true), Severity::Warning, &[&stray.display().to_string(), "put aside"]);
+}
+
+#[test]
 fn a_flipped_bit_is_found_at_its_batch() {
     let (root, dir) = data_dir();
     let len = batch(0, 2).len();
