@@ -64,7 +64,10 @@ impl BrokerConfig {
                 found.push(Conflict { key, with, message: format!("{key} must {relation} {with}{why}") });
             }
         };
-        let BrokerConfig { log, cleaner, replication, group, .. } = self;
+        let BrokerConfig { node, network, log, cleaner, replication, group, .. } = self;
+        let http_is_taken =
+            node.http_listener.as_ref().is_some_and(|at| network.listeners().iter().any(|one| one.takes_http(at)));
+        rule(!http_is_taken, "http.listener", "have another port than", "listeners", "");
         rule(
             log.cleaner_min_compaction_lag_ms <= log.cleaner_max_compaction_lag_ms,
             "log.cleaner.min.compaction.lag.ms",
@@ -179,6 +182,20 @@ mod tests {
         };
         assert_eq!(keys(|c| c.network.listeners = vec!["SSL://:9093".into(), "OTHER://:1".into()]), ["listeners", "listeners"]);
         assert_eq!(keys(|c| c.network.advertised_listeners = Some(vec!["X://h:1".into()])), ["advertised.listeners"]);
+        for (http, listener, taken) in [
+            ("127.0.0.1:9092", "PLAINTEXT://127.0.0.1:9092", true),
+            (":9092", "PLAINTEXT://127.0.0.1:9092", true),
+            ("127.0.0.1:9092", "PLAINTEXT://0.0.0.0:9092", true),
+            ("127.0.0.1:8080", "PLAINTEXT://127.0.0.1:9092", false),
+            ("127.0.0.2:9092", "PLAINTEXT://127.0.0.1:9092", false),
+            ("127.0.0.1:0", "PLAINTEXT://127.0.0.1:0", false),
+        ] {
+            let mut config = BrokerConfig::default();
+            (config.node.http_listener, config.network.listeners) = (Some(http.into()), vec![listener.into()]);
+            let told: Vec<_> = config.conflicts().into_iter().map(|conflict| conflict.message).collect();
+            let expected = taken.then(|| "http.listener must have another port than listeners".to_owned());
+            assert_eq!(told, expected.into_iter().collect::<Vec<_>>(), "{http} {listener}");
+        }
         assert_eq!(keys(|c| c.network.queued_max_request_bytes = 1000), ["queued.max.request.bytes"]);
         assert_eq!(keys(|c| c.network.max_connections_per_ip = 0), ["max.connections.per.ip"]);
         assert_eq!(keys(|c| c.cleaner.threads = 200), ["log.cleaner.dedupe.buffer.size"]);

@@ -53,6 +53,17 @@ impl Listener {
         let host = Some(host.to_owned()).filter(|host| !host.is_empty() && !WILDCARDS.contains(&host.as_str()));
         Ok(Listener { name: name.to_ascii_uppercase(), host, ipv4_only, port })
     }
+
+    /// Whether only one of the two can listen.
+    fn clashes_with(&self, other: &Listener) -> bool {
+        let one_host = self.host == other.host || self.host.is_none() || other.host.is_none();
+        self.port == other.port && self.port != 0 && one_host
+    }
+
+    /// Whether this takes the address of `http.listener`, which is `host:port`.
+    pub(super) fn takes_http(&self, address: &str) -> bool {
+        Listener::parse(&format!("HTTP://{address}")).is_ok_and(|http| self.clashes_with(&http))
+    }
 }
 
 /// The host without its brackets, and the port.
@@ -108,12 +119,7 @@ pub(super) fn check_listeners(plain: &str) -> Result<(), String> {
         return Err("at least one listener is needed".into());
     }
     for (i, listener) in all.iter().enumerate() {
-        let clash = |other: &&Listener| {
-            other.port == listener.port
-                && other.port != 0
-                && (other.host == listener.host || other.host.is_none() || listener.host.is_none())
-        };
-        if let Some(other) = all[..i].iter().find(clash) {
+        if let Some(other) = all[..i].iter().find(|other| other.clashes_with(listener)) {
             return Err(format!("{} and {} listen on the same address and port {}", other.name, listener.name, listener.port));
         }
     }

@@ -37,7 +37,7 @@ fn the_port_is_taken() {
     at.fails(
         1,
         &format!("serve --listen {address} --data data"),
-        &[&format!("cannot listen on {address}"), "another process uses that port", "--listen HOST:PORT"],
+        &[&format!("cannot listen on {address}"), "that port is in use", "--listen HOST:PORT"],
     );
 }
 

@@ -31,9 +31,17 @@ pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<MetaProperties>, FileE
         pairs.rfind(|(key, _)| key.trim() == name).map(|(_, value)| unescape(value.trim()))
     };
     let required = |name: &str| get(name).ok_or_else(|| FileError::damaged(&path, format!("{name} was not found")));
-    let version = get("version").unwrap_or_else(|| "0".into());
-    if version != "1" {
-        return Err(FileError::damaged(&path, format!("version {version} is not supported, expected 1")));
+    let unsupported = |reason: String| Err(FileError::Unsupported { path: path.clone(), reason });
+    match get("version").as_deref() {
+        Some("1") => {}
+        // Kafka takes a file without a version for one of version 0, too.
+        None | Some("0") if get("broker.id").is_some() => {
+            return unsupported(
+                "version 0 is that of a Kafka with ZooKeeper, whose data directories klamm cannot take over".into(),
+            );
+        }
+        None => return Err(FileError::damaged(&path, "version was not found")),
+        Some(version) => return unsupported(format!("version {version} is not supported, expected 1")),
     }
     let node_id = required("node.id")?;
     let node_id = node_id.parse().map_err(|_| FileError::damaged(&path, format!("node.id {node_id:?} is not a number")))?;
@@ -101,13 +109,13 @@ mod tests {
 
     #[test]
     fn other_versions_and_missing_properties_are_errors() {
-        let cases = [
-            "",
-            "version=0\nbroker.id=1\n",
-            "version=2\nnode.id=1\ncluster.id=a\n",
-            "version=1\nnode.id=1\n",
-            "version=1\ncluster.id=a\n",
-        ];
+        for text in ["version=0\nbroker.id=1\ncluster.id=a\n", "broker.id=1\n"] {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(error.contains("meta.properties: version 0 is that of a Kafka with ZooKeeper"), "{error}");
+        }
+        let error = parsed("version=2\nnode.id=1\ncluster.id=a\n").unwrap_err().to_string();
+        assert!(error.ends_with("meta.properties: version 2 is not supported, expected 1"), "{error}");
+        let cases = ["", "version=1\nnode.id=1\n", "version=1\ncluster.id=a\n"];
         for text in cases
             .into_iter()
             .chain(["version=1\ncluster.id=a\nnode.id=one\n", "version=1\ncluster.id=a\nnode.id=1\ndirectory.id=?\n"])

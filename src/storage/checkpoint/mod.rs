@@ -25,6 +25,9 @@ pub enum FileError {
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
+    /// It is whole, but of somebody else.
+    #[error("{}: {reason}", path.display())]
+    Unsupported { path: PathBuf, reason: String },
 }
 
 impl FileError {

@@ -151,7 +151,11 @@ impl LogManager {
         if repaired && !is_of_this_boot {
             stop_marker::running(&**disk, directory.path(), &self.boot_id, previous.broker_epoch)?;
         }
-        tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
+        if previous.stop == LastStop::Foreign && partitions.is_empty() {
+            tracing::info!(path = %directory.path().display(), "opened a new log directory");
+        } else {
+            tracing::info!(path = %directory.path().display(), logs = opened.len(), stop = ?previous.stop, "opened a log directory");
+        }
         let dir = ManagedDir { directory, previous, repaired, flusher: Mutex::default(), _lock: lock };
         Ok(OpenedDir { dir, logs: opened, unopened, aside })
     }
