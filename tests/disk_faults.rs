@@ -391,6 +391,7 @@ fn a_node_starts_with_its_metadata_in_the_first_directory_or_not_at_all() {
     for partition in 0..4 {
         assert_eq!(client.try_produce("t", partition, -1, batch(&[&value(0)])), Ok(0));
     }
+    assert!(!broker.said().contains("stop="), "nobody has stopped in a new directory: {}", broker.said());
     broker.stop();
     let before = everything_below(root.path());
     let refused = |dirs: &[&Path], words: &[&str]| {
@@ -443,8 +444,48 @@ fn a_data_directory_of_kafka_is_refused_and_left_as_it_was() {
     refused(&["kafka is a data directory of Kafka", "klamm cannot take it over"]);
     fs::remove_dir_all(data.join("__cluster_metadata-0")).unwrap();
     refused(&["kafka holds no metadata of klamm", "belongs to cluster MkU3OEVBNTcwNTJENDM2Qk already"]);
+    fs::write(data.join("meta.properties"), "version=0\nbroker.id=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qk\n").unwrap();
+    refused(&["version 0 is that of a Kafka with ZooKeeper"]);
     fs::remove_file(data.join("meta.properties")).unwrap();
     refused(&["kafka holds no metadata of klamm", "holds partitions"]);
+}
+
+#[test]
+fn a_start_that_fails_leaves_the_data_as_it_found_them() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    let fails = |listen: &str, data: &Path, word: &str| {
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_klamm"));
+        let ran = serve.args(["serve", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(1) && said.contains(word), "{said}");
+    };
+    let root = tempfile::tempdir().unwrap();
+    let addresses = [(&*port, "that port is in use"), ("no.such.host.invalid:9092", "cannot listen on no.such.host.invalid")];
+    for (listen, word) in addresses {
+        fails(listen, &root.path().join("new"), word);
+        assert!(!root.path().join("new").exists());
+    }
+
+    let (mut broker, count) = stopped_with_records(|broker| {
+        broker.stop();
+    });
+    let before = everything_below(broker.data());
+    for (listen, word) in addresses {
+        fails(listen, broker.data(), word);
+        assert!(everything_below(broker.data()) == before, "{listen}: something was changed");
+    }
+    // The logs were opened when this is found out.
+    let voter = broker.data().join("metadata/voter");
+    let whole = fs::read(&voter).unwrap();
+    fs::write(&voter, "damaged").unwrap();
+    fails("127.0.0.1:0", broker.data(), "the metadata log cannot be opened");
+    fs::write(&voter, whole).unwrap();
+    broker.start_again();
+    broker.wait_until_it_says("stop=Clean");
+    let records = Client::connect(broker.address()).read_from("t", 0, 0);
+    assert_eq!(records.len() as i64, count);
+    broker.stop();
 }
 
 /// A broker with a topic of several segments that was stopped as `stop` does it; its records.

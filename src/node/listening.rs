@@ -1,4 +1,5 @@
-//! The listeners of a node: bound before anything else can fail late, served once the broker may.
+//! The listeners of a node: bound before anything in the data directories is touched, so that a start that fails for its address leaves them as they
+//! were; open for peers when the logs are; served once the broker may.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -13,14 +14,23 @@ use crate::config::BrokerConfig;
 use crate::config::def::network::NetworkConfig;
 use crate::config::listeners::Listener as ListenerAddress;
 use crate::server::limits::{Bounds, ConnectionLimits, RequestMemory, sockets_of_process};
-use crate::server::listener::{self, Listener, Shared};
+use crate::server::listener::{self, Bound, Listener, Shared};
 use crate::storage::FileCache;
 
-pub(super) fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, StartError> {
+pub(super) fn bind(config: &BrokerConfig) -> Result<Vec<Bound>, StartError> {
     config.network.listeners().iter().map(|listener| bind_one(listener, &config.network)).collect()
 }
 
-fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Listener, StartError> {
+/// Until then a peer is refused, and goes elsewhere or tries again: logs may take long to open.
+pub(super) fn listen(bound: Vec<Bound>) -> Result<Vec<Listener>, StartError> {
+    let listen = |bound: Bound| {
+        let (listener, address) = (bound.name().to_owned(), bound.address().to_string());
+        bound.listen().map_err(|source| StartError::Bind { listener, address, source })
+    };
+    bound.into_iter().map(listen).collect()
+}
+
+fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Bound, StartError> {
     // Every interface: both families by one socket, as Java's wildcard; or what there is, where the system has no IPv6.
     let hosts: &[&str] = match &listener.host {
         Some(host) => &[host],
@@ -29,7 +39,7 @@ fn bind_one(listener: &ListenerAddress, network: &NetworkConfig) -> Result<Liste
     };
     let bind = |host: &str| {
         let address = (host, listener.port).to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-        Listener::bind(&listener.name, address, network)
+        Bound::bind(&listener.name, address, network)
     };
     let mut bound = bind(hosts[0]);
     if let (Err(error), [_, ipv4]) = (&bound, hosts)

@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 pub use self::error::StartError;
-use self::listening::{bind, serve};
+use self::listening::{bind, listen, serve};
 use self::memory::request_memory;
 use crate::api::table::APIS;
 use crate::base::disk::{Disk, RealDisk};
@@ -108,31 +108,43 @@ impl Node {
                 Some(bound)
             }
         };
+        let bound = bind(&config)?;
         if is_new {
             // First of all, so that a start that was killed is told from a node that lost its metadata. If it fails, opening the logs tells why.
             let _ = disk.create_dir_all(&data_dirs[0].join(METADATA_DIR)).and_then(|()| disk.sync_dir(&data_dirs[0]));
         }
         let (logs, found) = open_logs(&disk, &config, &settings, &data_dirs, clock.wall_ms())?;
-        let bound = bind(&config)?;
         let cluster_id = uuid64::parse(logs.cluster_id()).unwrap_or_else(Uuid::new_v4);
-        let started = controller::start(
-            ControllerOptions {
-                settings: Arc::new(settings.clone()),
-                cluster_id,
-                dir: data_dirs[0].join(METADATA_DIR),
-                node: VoterNode::default(),
-                max_bytes_between_snapshots: SNAPSHOT_BYTES,
-                max_snapshot_interval: SNAPSHOT_INTERVAL,
-            },
-            disk,
-            clock.clone(),
-        )
-        .await?;
-
+        let controller_options = ControllerOptions {
+            settings: Arc::new(settings.clone()),
+            cluster_id,
+            dir: data_dirs[0].join(METADATA_DIR),
+            node: VoterNode::default(),
+            max_bytes_between_snapshots: SNAPSHOT_BYTES,
+            max_snapshot_interval: SNAPSHOT_INTERVAL,
+        };
         let id = config.node.node_id;
         let advertised = config.network.advertised_listeners();
         let previous = logs.previous_run();
+        // A killed process left everything it wrote in the page cache: its replicas are as good as after a clean stop.
+        let previous_epoch = match previous.stop {
+            LastStop::Clean | LastStop::Killed => previous.broker_epoch.unwrap_or(-1),
+            LastStop::Lost | LastStop::Foreign => -1,
+        };
         let log_dirs = logs.directories().map(|directory| directory.id()).collect();
+        let replicas = ReplicaManager::new(id, logs, found, metrics.clone());
+        let opened = async {
+            let bound = listen(bound)?;
+            Ok::<_, StartError>((bound, controller::start(controller_options, disk, clock.clone()).await?))
+        };
+        let (bound, started) = match opened.await {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Nothing was written to the logs: if they were closed in order, they still are.
+                replicas.close(previous_epoch);
+                return Err(error);
+            }
+        };
         let broker = Arc::new(Broker {
             id,
             clock: clock.clone(),
@@ -142,7 +154,7 @@ impl Node {
             endpoints: Endpoints::new(id, &advertised),
             metadata: Default::default(),
             controller: started.handle,
-            replicas: ReplicaManager::new(id, logs, found, metrics),
+            replicas,
             cleaner: LogCleaner::new(clock.clone(), config.cleaner.clone()),
             fetch_sessions: Mutex::new(FetchSessionCache::new(
                 config.network.max_incremental_fetch_session_cache_slots.max(0) as usize
@@ -178,11 +190,7 @@ impl Node {
             listeners: listeners.collect::<Result<_, StartError>>()?,
             rack: config.node.broker_rack.clone(),
             log_dirs,
-            // A killed process left everything it wrote in the page cache: its replicas are as good as after a clean stop.
-            previous_epoch: match previous.stop {
-                LastStop::Clean | LastStop::Killed => previous.broker_epoch.unwrap_or(-1),
-                LastStop::Lost | LastStop::Foreign => -1,
-            },
+            previous_epoch,
         };
         let timeout = Duration::from_millis(config.replication.initial_broker_registration_timeout_ms.max(1) as u64);
         let joined = tokio::time::timeout(timeout, lifecycle::join(&broker, registration)).await;

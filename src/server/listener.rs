@@ -51,12 +51,15 @@ pub async fn follow(limits: Arc<ConnectionLimits>, broker: Arc<Broker>, stop: Ca
     }
 }
 
-pub struct Listener {
+/// An address that is taken, where nobody can connect yet.
+pub struct Bound {
     name: Arc<str>,
-    socket: TcpListener,
+    address: SocketAddr,
+    socket: Socket,
+    backlog: i32,
 }
 
-impl Listener {
+impl Bound {
     /// Binds `address` with the buffers and the backlog that are configured.
     pub fn bind(name: &str, address: SocketAddr, config: &NetworkConfig) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -74,10 +77,31 @@ impl Listener {
             socket.set_recv_buffer_size(bytes)?;
         }
         socket.bind(&address.into())?;
-        socket.listen(config.socket_listen_backlog_size)?;
-        Ok(Self { name: name.into(), socket: TcpListener::from_std(socket.into())? })
+        Ok(Self { name: name.into(), address, socket, backlog: config.socket_listen_backlog_size })
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address that was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets peers connect; they wait until the listener serves.
+    pub fn listen(self) -> io::Result<Listener> {
+        self.socket.listen(self.backlog)?;
+        Ok(Listener { name: self.name, socket: TcpListener::from_std(self.socket.into())? })
+    }
+}
+
+pub struct Listener {
+    name: Arc<str>,
+    socket: TcpListener,
+}
+
+impl Listener {
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -177,7 +201,7 @@ mod tests {
     async fn buffers(change: impl FnOnce(&mut NetworkConfig)) -> (usize, usize) {
         let mut config = BrokerConfig::default().network;
         change(&mut config);
-        let listener = Listener::bind("PLAINTEXT", (Ipv4Addr::LOCALHOST, 0).into(), &config).unwrap();
+        let listener = Bound::bind("PLAINTEXT", (Ipv4Addr::LOCALHOST, 0).into(), &config).and_then(Bound::listen).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.socket.accept().await.unwrap();
         drop(client);
