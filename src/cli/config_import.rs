@@ -22,7 +22,7 @@ pub struct Imported {
     pub notes: Vec<Note>,
 }
 
-/// What became of a key that has no counterpart, or not the same one.
+/// What became of a key that is not taken over as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     pub key: String,
@@ -30,12 +30,17 @@ pub struct Note {
     pub what: String,
 }
 
+const LEFT_OUT: &str = "<left out>";
+
 /// Converts the text of a `server.properties`.
 pub fn import(text: &str) -> Imported {
     let given = properties::read(text);
     let mut notes = Vec::new();
     let mut kept: BTreeMap<&'static str, String> = BTreeMap::new();
-    let mut note = |key: &str, value: &str, what: String| notes.push(Note { key: key.to_owned(), value: value.to_owned(), what });
+    let mut note = |key: &str, value: &str, what: String| {
+        let value = if is_secret(key) { LEFT_OUT } else { value };
+        notes.push(Note { key: key.to_owned(), value: value.to_owned(), what });
+    };
     for (name, value) in &given {
         let (name, value) = match name.as_str() {
             "broker.id" if given.contains_key("node.id") => {
@@ -52,6 +57,10 @@ pub fn import(text: &str) -> Imported {
                     continue;
                 }
                 (name.as_str(), usable)
+            }
+            "log.dirs" | "log.dir" => {
+                note(name, value, "klamm cannot take over data of Kafka; choose new directories with log.dirs".into());
+                continue;
             }
             // Most clusters split the roles, and here every node has both: worth a word, not a refusal.
             "process.roles" if value.split(',').count() < 2 => {
@@ -84,9 +93,18 @@ pub fn import(text: &str) -> Imported {
 fn absence(name: &str) -> String {
     match (foreign::why_absent(name), BROKER.nearest(name)) {
         (Some(why), _) => why.to_owned(),
-        (None, Some(nearest)) => format!("neither Kafka nor klamm knows it; the nearest key is {nearest}"),
-        (None, None) => "neither Kafka nor klamm knows it".to_owned(),
+        // Other versions of Kafka, and its plugins, know more keys than the list of those that klamm lacks.
+        (None, Some(nearest)) => format!("klamm has no counterpart; the nearest key is {nearest}"),
+        (None, None) => "klamm has no counterpart".to_owned(),
     }
+}
+
+/// Whether the value of a key is for nobody's eyes: what is imported is shown, and the TOML may be readable by more people than its source.
+fn is_secret(key: &str) -> bool {
+    const PARTS: [&str; 7] =
+        ["password", "secret", "sasl.jaas.config", "keystore.key", "keystore.certificate.chain", "master.key", "credential"];
+    let key = key.to_ascii_lowercase();
+    PARTS.iter().any(|part| key.contains(part))
 }
 
 /// The listeners of a list that klamm can open, and the others with the reason why not.
@@ -151,7 +169,7 @@ fn to_toml(kept: &BTreeMap<&'static str, String>) -> String {
 
 fn with_notes(mut toml: String, notes: &[Note]) -> String {
     if !notes.is_empty() {
-        toml.push_str("\n# Without a counterpart:\n");
+        toml.push_str("\n# Not taken over as it was:\n");
     }
     for Note { key, value, what } in notes {
         let comment = format!("{key} = {value}: {what}");
@@ -191,7 +209,6 @@ retries=x
 # Node
 node.id = 7
 process.roles = [\"broker\", \"controller\"]
-log.dirs = [\"/var/lib/kafka/a\", \"/var/lib/kafka/b\"]
 
 # Network
 listeners = \"PLAINTEXT://:9092\"
@@ -203,15 +220,16 @@ listener.security.protocol.map = \"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:
 log.retention.hours = 168
 log.segment.bytes = \"1GiB\"
 
-# Without a counterpart:
+# Not taken over as it was:
 #   advertised.listeners = CONTROLLER://localhost:9093: brokers and controllers share the listeners of a node
 #   controller.listener.names = CONTROLLER: every listener of a node serves clients, brokers and controllers alike
 #   controller.quorum.bootstrap.servers = localhost:9093: a node of klamm is its own controller, and the quorum keeps its own times
 #   inter.broker.listener.name = PLAINTEXT: every listener of a node serves clients, brokers and controllers alike
 #   listeners = CONTROLLER://:9093: brokers and controllers share the listeners of a node
-#   log.retention.hour = 5: neither Kafka nor klamm knows it; the nearest key is log.retention.hours
+#   log.dirs = /var/lib/kafka/a,/var/lib/kafka/b: klamm cannot take over data of Kafka; choose new directories with log.dirs
+#   log.retention.hour = 5: klamm has no counterpart; the nearest key is log.retention.hours
 #   num.network.threads = 3: klamm runs one thread a core and gives work to whichever is idle
-#   retries = x: neither Kafka nor klamm knows it
+#   retries = x: klamm has no counterpart
 ";
         assert_eq!(import(text).toml, expected);
     }
@@ -224,6 +242,10 @@ log.segment.bytes = \"1GiB\"
             ("num.partitions=${env:PARTITIONS}", "num.partitions: klamm does not take this value: Not a number of type INT"),
             ("listeners=SASL_SSL://:9093", "listeners: klamm does not speak SASL_SSL yet"),
             ("process.roles=broker", "process.roles: every node is both broker and controller"),
+            ("log.dir=/k", "log.dir: klamm cannot take over data of Kafka; choose new directories with log.dirs"),
+            ("metadata.log.dir=/k", "metadata.log.dir: klamm keeps its metadata in log.dirs and trims it by itself"),
+            ("super.users=User:admin", "super.users: klamm has no counterpart"),
+            ("quota.producer.default=1024", "quota.producer.default: klamm has no counterpart"),
             ("broker.id=1\nnode.id=2", "broker.id: node.id is set and takes its place"),
             ("zookeeper.connect=z:2181", "zookeeper.connect: there is no ZooKeeper; metadata lives in klamm itself"),
             (
@@ -241,6 +263,23 @@ log.segment.bytes = \"1GiB\"
         );
         assert_eq!(what("listeners=PLAINTEXT://:9092"), [""; 0]);
         assert!(import("broker.id=4").toml.contains("\nnode.id = 4\n"));
+    }
+
+    #[test]
+    fn secrets_are_shown_to_nobody() {
+        for key in [
+            "ssl.keystore.password",
+            "ssl.keystore.key",
+            "ssl.key.password",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config",
+            "sasl.jaas.config",
+            "delegation.token.secret.key",
+            "azure.client.SECRET",
+        ] {
+            let imported = import(&format!("{key}=hunter2\n"));
+            assert!(!format!("{imported:?}").contains("hunter2"), "{key}");
+            assert!(imported.toml.contains(&format!("{key} = <left out>: ")), "{}", imported.toml);
+        }
     }
 
     proptest! {

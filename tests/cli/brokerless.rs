@@ -57,16 +57,22 @@ fn keys_are_explained_without_a_broker() {
 #[test]
 fn a_configuration_of_kafka_becomes_one_of_klamm() {
     let at = Terminal::without_broker();
-    at.file("server.properties", "node.id=3\nlog.dirs=/data/a,/data/b\nnum.io.threads=8\n");
+    at.file(
+        "server.properties",
+        "node.id=3\nlog.dirs=/data/a,/data/b\nnum.io.threads=8\nlog.retention.hours=24 hours\nssl.key.password=hunter2\n",
+    );
     let ran = at.run("config import server.properties");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("num.io.threads = 8: klamm runs one thread a core"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("log.dirs = /data/a,/data/b: klamm cannot take over data of Kafka"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Not taken over as it was, see above: 5 values."), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("hunter2") && !ran.stdout.contains("hunter2"), "{}{}", ran.stderr, ran.stdout);
     assert!(ran.stdout.contains("node.id = 3"), "{}", ran.stdout);
     at.ok("config import server.properties --to klamm.toml");
     let effective = at.ok("serve --config klamm.toml --check");
     assert!(effective.lines().any(|line| line.starts_with("node.id = 3 ") && line.ends_with("# klamm.toml:4")), "{effective}");
     // What somebody has written is not written over.
     at.fails(1, "config import server.properties --to klamm.toml", &["cannot write klamm.toml", "exists"]);
-    assert_eq!(at.json("config import server.properties")["notes"][0]["key"], "num.io.threads");
+    assert_eq!(at.json("config import server.properties")["notes"][0]["key"], "log.dirs");
     at.fails(1, "config import nothing.properties", &["cannot read nothing.properties"]);
 }

@@ -13,8 +13,8 @@ use crate::cli::output::{Format, note, plural, print};
 
 #[derive(Args)]
 #[command(
-    after_help = "The TOML goes to the standard output, or to --to FILE; what has no counterpart is told on the standard error, and stands
-as comments at the end of the TOML.
+    after_help = "The TOML goes to the standard output, or to --to FILE; what is not taken over as it was is told on the standard error, and
+stands as comments at the end of the TOML, without the values of secrets.
 
 Examples:
   klamm config import server.properties > klamm.toml
@@ -32,7 +32,7 @@ pub struct Import {
 #[derive(Serialize)]
 struct Imported {
     toml: String,
-    /// Keys without a counterpart.
+    /// Keys that are not taken over as they were.
     notes: Vec<Note>,
 }
 
@@ -54,8 +54,8 @@ impl Import {
             note(format!("{key} = {value}: {what}"));
         }
         let counted = match imported.notes.len() {
-            0 => "Everything has a counterpart.".to_owned(),
-            n => format!("Without a counterpart, see above: {}.", plural(n as i64, "key")),
+            0 => "Everything is taken over.".to_owned(),
+            n => format!("Not taken over as it was, see above: {}.", plural(n as i64, "value")),
         };
         note(match &self.to {
             Some(to) => format!("{counted} Wrote {}.", to.display()),
