@@ -240,7 +240,7 @@ fn kafkas_dump_tool_reads_klamms_files_without_complaint() {
     });
     log.set_high_watermark(600);
     log.maybe_increment_log_start_offset(550).unwrap();
-    assert!(log.delete_oldest_segment(NOW).unwrap());
+    assert!(log.delete_oldest_segment(600, NOW).unwrap());
     logs.push(log);
 
     let config = Arc::new(TopicConfig { cleanup_compact: true, min_cleanable_dirty_ratio: 0.0, ..(*config).clone() });

@@ -12,6 +12,8 @@ use tracing::warn;
 use super::cleaning::CleanerThreads;
 use super::{Broker, publisher};
 use crate::base::time::Mono;
+use crate::replica::partition::Partition;
+use crate::storage::Log;
 
 /// How often is looked at what is due. Nothing here is due more often by default.
 const STEP: Duration = Duration::from_secs(1);
@@ -51,9 +53,8 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
             logs.checkpoint_log_start_offsets();
         }
         if producers.is_due(now, PRODUCER_EXPIRATION_INTERVAL.as_millis() as i64) {
-            each_log(broker, |log| {
-                log.remove_expired_producers(broker.clock.wall_ms());
-                false
+            each_partition(broker, |partition| {
+                partition.with_log(|log| log.remove_expired_producers(broker.clock.wall_ms()));
             });
         }
     }
@@ -63,22 +64,25 @@ pub fn run(broker: &Arc<Broker>, stop: &Receiver<()>) {
 /// Compacted logs are left to the cleaner, which knows at which it is.
 fn delete_old_segments(broker: &Broker) {
     let (now, cleaner_runs) = (broker.clock.wall_ms(), broker.config().cleaner.enable);
-    each_log(broker, |log| {
-        let is_ours = !(log.config().cleanup_compact && cleaner_runs);
-        is_ours
-            && log.delete_oldest_segment(now).unwrap_or_else(|error| {
-                warn!(partition = %log.partition(), %error, "retention could not delete segments");
-                false
-            })
+    each_partition(broker, |partition| {
+        let mut before = None;
+        let mut delete_oldest = |log: &mut Log| {
+            let before = *before.get_or_insert(log.log_end_offset());
+            let is_ours = !(log.config().cleanup_compact && cleaner_runs);
+            is_ours
+                && log.delete_oldest_segment(before, now).unwrap_or_else(|error| {
+                    warn!(partition = %log.partition(), %error, "retention could not delete segments");
+                    false
+                })
+        };
+        // Others may have the log in between.
+        while partition.with_log(&mut delete_oldest) == Some(true) {}
     });
 }
 
-/// Works on each log under its lock, and again after letting others have it, as long as there is more to do.
-fn each_log(broker: &Broker, mut has_more: impl FnMut(&mut crate::storage::Log) -> bool) {
+fn each_partition(broker: &Broker, mut visit: impl FnMut(&Partition)) {
     for topic in broker.replicas.topics() {
-        for partition in topic.partitions().iter().flatten() {
-            while partition.with_log(&mut has_more) == Some(true) {}
-        }
+        topic.partitions().iter().flatten().for_each(|partition| visit(partition));
     }
 }
 

@@ -16,7 +16,7 @@
 //!     log_start_offset()  log_end_offset()  high_watermark()  last_stable_offset()  durable_end()  size()
 //!     set_high_watermark(o)  maybe_increment_high_watermark(o)  maybe_increment_log_start_offset(o)?
 //!     assign_epoch(epoch, start)    last_offset_for_leader_epoch(epoch)   producers()   start_verification(…)
-//!     truncate_to(o, now)?  truncate_fully_and_start_at(o, now)?  delete_oldest_segment(now)?  roll(now)?
+//!     truncate_to(o, now)?  truncate_fully_and_start_at(o, now)?  delete_oldest_segment(before, now)?  roll(now)?
 //!     set_flush_on_ack(bool)  set_flush_listener(…)  set_config(…)  checkpoint()?  close()?  shared() → Arc<LogShared>
 //! ```
 //!

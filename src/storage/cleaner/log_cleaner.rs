@@ -324,16 +324,18 @@ impl LogCleaner {
     /// Has retention look at the compacted logs that nobody is at (`LogCleanerManager.deletableLogs`).
     fn delete_old_segments(&self, owners: &[Arc<dyn LogOwner>]) {
         for owner in owners.iter().take_while(|_| !self.is_stopped()) {
-            let delete_oldest = |log: &mut Log| {
+            let mut before = None;
+            let mut delete_oldest = |log: &mut Log| {
+                let before = *before.get_or_insert(log.log_end_offset());
                 let is_being_cleaned = || self.state.lock().in_progress.contains(&ThisLog(log.shared().clone()));
                 let is_ours = log.config().cleanup_compact && !is_being_cleaned();
                 is_ours
-                    && log.delete_oldest_segment(self.clock.wall_ms()).unwrap_or_else(|error| {
+                    && log.delete_oldest_segment(before, self.clock.wall_ms()).unwrap_or_else(|error| {
                         tracing::warn!(partition = %log.partition(), %error, "retention could not delete segments");
                         false
                     })
             };
-            while !self.is_stopped() && with_log(&**owner, delete_oldest) == Some(true) {}
+            while !self.is_stopped() && with_log(&**owner, &mut delete_oldest) == Some(true) {}
         }
     }
 

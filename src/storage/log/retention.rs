@@ -11,12 +11,17 @@ use crate::storage::error::LogError;
 use crate::storage::segment::Segment;
 
 impl Log {
-    /// Deletes the oldest segment if retention does not keep it; false if it does. Its files go after `file.delete.delay.ms`.
+    /// Deletes the oldest segment if it begins in front of `before` and retention does not keep it; false if it stays. Its files go after
+    /// `file.delete.delay.ms`.
     ///
-    /// One at a time: each waits for the disk, and whoever has more of them to delete lets others have the log in between.
-    pub fn delete_oldest_segment(&mut self, now: TimestampMs) -> Result<bool, LogError> {
+    /// One at a time: each waits for the disk, and whoever has more of them to delete lets others have the log in between. `before` is where the
+    /// log ended when he began: he would not come to an end if he went on with what is appended meanwhile, and too old already.
+    pub fn delete_oldest_segment(&mut self, before: Offset, now: TimestampMs) -> Result<bool, LogError> {
         self.directory().check_online()?;
         let (oldest, next) = (self.segments[0].clone(), self.segments.get(1));
+        if oldest.base_offset() >= before {
+            return Ok(false);
+        }
         let end = next.map_or(self.log_end_offset(), |next| next.base_offset());
         let is_last_and_empty = next.is_none() && oldest.size() == 0;
         if is_last_and_empty || self.high_watermark() < end {

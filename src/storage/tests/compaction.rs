@@ -382,6 +382,35 @@ fn retention_and_compaction_work_side_by_side() {
     assert_eq!(log.left(), owned(&[(11, "a=1"), (12, "b=1")]));
 }
 
+/// An owner whose log gets another record, older than is kept, each time that somebody comes to it.
+struct Backfilled {
+    owner: Arc<Owner>,
+    visits: Mutex<usize>,
+}
+
+impl LogOwner for Backfilled {
+    fn visit_log(&self, visit: &mut dyn FnMut(&mut Log)) -> bool {
+        let mut log = self.owner.0.lock();
+        let mut visits = self.visits.lock();
+        *visits += 1;
+        if let Some(log) = log.as_mut().filter(|_| *visits < 500) {
+            append_at(log, &[("old", NOW - 5000)], 0).unwrap();
+            log.set_high_watermark(log.log_end_offset());
+        }
+        log.as_mut().map(visit).is_some()
+    }
+}
+
+#[test]
+fn the_cleaner_comes_back_from_a_log_that_goes_on_getting_records_which_are_too_old() {
+    let log = Compacted::new(TopicConfig { cleanup_delete: true, retention_ms: 1000, ..compacted_config() });
+    let backfilled = Arc::new(Backfilled { owner: log.owner.clone(), visits: Mutex::new(0) });
+    let owner: Arc<dyn LogOwner> = backfilled.clone();
+    log.cleaner.clean_filthiest(0, &mut OffsetMap::new(9), &[owner]);
+    assert!(*backfilled.visits.lock() < 20, "{} visits", backfilled.visits.lock());
+    assert!(log.log(|log| log.log_start_offset()) > 0);
+}
+
 #[test]
 fn a_truncation_takes_the_checkpoint_back() {
     let mut log = Compacted::new(compacted_config());

@@ -177,8 +177,8 @@ pub(super) fn append_at(log: &mut Log, values: &[(&str, TimestampMs)], epoch: Le
 
 /// Deletes all that retention does not keep; how many segments those were.
 pub(super) fn delete_old_segments(log: &mut Log, now: TimestampMs) -> Result<usize, LogError> {
-    let mut deleted = 0;
-    while log.delete_oldest_segment(now)? {
+    let (before, mut deleted) = (log.log_end_offset(), 0);
+    while log.delete_oldest_segment(before, now)? {
         deleted += 1;
     }
     Ok(deleted)

@@ -78,6 +78,26 @@ fn segments_go_when_their_newest_record_is_too_old() {
 }
 
 #[test]
+fn retention_comes_to_an_end_while_records_are_appended_that_are_too_old() {
+    let mut bench = Bench::small_segments(400);
+    bench.config.retention_ms = 1000;
+    let mut log = bench.create();
+    let append_old = |log: &mut Log| {
+        append_at(log, &[("old", NOW - 5000)], 0).unwrap();
+        log.set_high_watermark(log.log_end_offset());
+    };
+    (0..20).for_each(|_| append_old(&mut log));
+    let (segments, before, mut deleted) = (log.segments().len(), log.log_end_offset(), 0);
+    while log.delete_oldest_segment(before, NOW).unwrap() {
+        deleted += 1;
+        assert!(deleted <= segments, "only what was there at the beginning");
+        (0..10).for_each(|_| append_old(&mut log));
+    }
+    assert_eq!(deleted, segments);
+    assert!(log.log_start_offset() >= before && log.segments().len() > 1);
+}
+
+#[test]
 fn a_record_from_the_future_keeps_its_segment() {
     let mut bench = Bench::small_segments(400);
     bench.config.retention_ms = 1000;
