@@ -5,7 +5,7 @@
 //! either the old segments of a group or the new one, and what is left of an attempt that ended is removed, at the latest when the log is
 //! opened again.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use super::candidate::LogToClean;
@@ -157,9 +157,8 @@ impl Cleaner<'_> {
         transactions: &mut CleanedTransactions,
         last_records: &LastRecords,
     ) -> Result<(), CleanError> {
-        let directory = self.view.shared.directory();
         let created = Segment::create_cleaned(group[0].home(), group[0].base_offset(), self.now);
-        let new = created.map_err(|error| CleanError::of_write(error, directory))?;
+        let new = created.map_err(|error| write_error(error, self.view))?;
         // Once the log has begun to take the new segment, it may be all that is left of the old ones: only what it has refused is discarded.
         let refused = match self.clean_into(&new, group, transactions, last_records) {
             Err(error) => error,
@@ -213,8 +212,8 @@ impl Cleaner<'_> {
         let modified = group[group.len() - 1].modified();
         match new.finish_cleaned(modified) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(CleanError::Shortage { path: new.path(), source: std::io::ErrorKind::StorageFull.into() }),
-            Err(error) => Err(CleanError::of_write(error, self.view.shared.directory())),
+            Ok(false) => Err(CleanError::Shortage { path: new.path(), source: io::ErrorKind::StorageFull.into() }),
+            Err(error) => Err(write_error(error, self.view)),
         }
     }
 
@@ -322,6 +321,15 @@ impl Output<'_> {
     }
 
     fn write_error(&self, error: FileError) -> CleanError {
-        CleanError::of_write(error, self.view.shared.directory())
+        write_error(error, self.view)
+    }
+}
+
+/// Judges an error of a write beside the log: a name that is not there says nothing of the disk if the log was deleted meanwhile, and its directory
+/// has another name, or none.
+fn write_error(error: FileError, view: &CleanerView) -> CleanError {
+    match error {
+        FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound && view.is_outdated() => CleanError::Aborted,
+        error => CleanError::of_write(error, view.shared.directory()),
     }
 }

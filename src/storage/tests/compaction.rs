@@ -639,6 +639,40 @@ fn one_failure_at_any_name_costs_no_record() {
     }
 }
 
+/// From one operation to the next the directory is gone, and with it every name that the cleaner makes or looks for there.
+#[test]
+fn a_log_that_is_deleted_while_it_is_cleaned_takes_nothing_else_with_it() {
+    let run = |strike: usize| {
+        let mut log = filled();
+        let (count, shared, dir) = (Arc::new(Mutex::new(0)), log.log(|log| log.shared().clone()), log.bench.path(""));
+        let (counted, mut seen, mut is_taken) = (count.clone(), 0, false);
+        log.bench.disk.fail_when(move |operation, path| {
+            // Its segments take their place under the lock of the owner, as the deletion does.
+            is_taken |= operation == Operation::Rename && path.starts_with(&dir);
+            let by_name = matches!(operation, Operation::Open | Operation::Create | Operation::SyncDir);
+            if is_taken || !by_name || !path.starts_with(&dir) {
+                return None;
+            }
+            seen += 1;
+            *counted.lock() = seen;
+            (seen >= strike).then(|| {
+                shared.deleted.store(true, std::sync::atomic::Ordering::Release);
+                std::io::ErrorKind::NotFound
+            })
+        });
+        assert_eq!(log.clean(), strike == usize::MAX, "at operation {strike}");
+        let offline = log.bench.directory.offline();
+        assert!(offline.is_none(), "at operation {strike}: {offline:?}");
+        assert!(log.cleaner.state().uncleanable.is_empty(), "at operation {strike}");
+        *count.lock()
+    };
+    let operations = run(usize::MAX);
+    assert!(operations > 5, "{operations}");
+    for strike in 1..=operations {
+        run(strike);
+    }
+}
+
 /// Two segments of one name are on their way out, and each has a reader who has not opened it yet.
 #[test]
 fn readers_of_what_was_cleaned_twice_read_what_they_saw() {
