@@ -210,11 +210,7 @@ impl Cleaner<'_> {
         }
         output.flush().map_err(|stop| stop.at(new, 0))?;
         let modified = group[group.len() - 1].modified();
-        match new.finish_cleaned(modified) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(CleanError::Shortage { path: new.path(), source: io::ErrorKind::StorageFull.into() }),
-            Err(error) => Err(write_error(error, self.view)),
-        }
+        new.finish_cleaned(modified).map_err(|error| write_error(error, self.view))
     }
 
     fn read_error(&self, error: FileError) -> CleanError {

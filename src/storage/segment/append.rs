@@ -244,9 +244,14 @@ impl Segment {
         self.map_len.fetch_max(len, Ordering::Relaxed);
     }
 
-    /// Ends the writing: the index goes to its files, and what was reserved is given back.
+    /// Ends the writing: the index goes to its files, and what was reserved is given back. If there is no room for the index the segment stays as
+    /// it was: of one that is sealed nobody would write the rest, and its index is believed after a kill.
     pub(in crate::storage) fn seal(&self) -> Result<(), FileError> {
         self.write_whole_index()?;
+        if self.has_unwritten_index() {
+            let path = self.path_of(FileKind::OffsetIndex);
+            return Err(FileError::io("write", &path)(io::ErrorKind::StorageFull.into()));
+        }
         self.give_back_reservation()?;
         self.sealed.store(true, Ordering::Relaxed);
         Ok(())

@@ -21,18 +21,14 @@ impl Segment {
     }
 
     /// Ends the writing: everything is in the files, and they and their names are durable. `modified` is the time of the last write to what it
-    /// replaces, by which retention goes where records have no timestamps. False if there was no room for the index.
-    pub(in crate::storage) fn finish_cleaned(&self, modified: TimestampMs) -> Result<bool, FileError> {
+    /// replaces, by which retention goes where records have no timestamps.
+    pub(in crate::storage) fn finish_cleaned(&self, modified: TimestampMs) -> Result<(), FileError> {
         self.seal()?;
-        if self.has_unwritten_index() {
-            return Ok(false);
-        }
         self.map_len.store(self.size(), Ordering::Relaxed);
         self.index.lock().modified = modified;
         self.sync()?;
         let dir = self.home.dir();
-        self.home.disk().sync_dir(&dir).map_err(FileError::io("sync", &dir))?;
-        Ok(true)
+        self.home.disk().sync_dir(&dir).map_err(FileError::io("sync", &dir))
     }
 
     /// Renames the files from `.cleaned` to `.swap`, or from there to those of a live segment (`LogSegment.changeFileSuffixes`).

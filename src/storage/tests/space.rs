@@ -116,6 +116,40 @@ fn a_roll_that_fails_half_way_leaves_nothing_that_readers_or_the_next_start_coul
     }
 }
 
+/// Whatever comes behind the next checkpoint is not read again: what the index of a sealed segment lacks would be lacking for good.
+#[test]
+fn a_segment_is_not_sealed_while_there_is_no_room_for_its_index() {
+    use rustix::io::Errno;
+    for errno in [Errno::NOSPC, Errno::MFILE] {
+        for extension in ["index", "timeindex"] {
+            let mut bench = Bench::new(TopicConfig { index_interval_bytes: 1, ..TopicConfig::default() });
+            let mut log = bench.create();
+            log.set_flush_on_ack(true);
+            for n in 0..1000 {
+                append_at(&mut log, &[("v", NOW + n)], 0).unwrap();
+            }
+            let index = bench.path(&format!("00000000000000000000.{extension}"));
+            bench.disk.fail_when(move |operation, path| (operation == Operation::Write && path == index).then_some(errno));
+            let refused = log.roll(NOW);
+            assert!(matches!(refused, Err(LogError::Shortage { .. })), "{errno} {extension}: {refused:?}");
+            assert_eq!(log.segments().len(), 1, "{errno} {extension}");
+            append_at(&mut log, &[("v", NOW + 1000)], 0).unwrap();
+            bench.disk.fail_no_more();
+            log.roll(NOW).unwrap();
+            append_at(&mut log, &[("v", NOW + 1001)], 0).unwrap();
+            bench.flush();
+            assert_eq!(log.durable_end(), 1002);
+            bench.checkpoint(&log).unwrap();
+            drop(log);
+            bench.disk.crash(Crash::Process);
+            let (log, _) = bench.open_as_left(LastStop::Killed).unwrap();
+            assert_eq!(log.segments()[0].largest_timestamp().unwrap(), NOW + 1000, "{errno} {extension}");
+            let found = log.search_timestamps().unwrap().first_at_or_after(NOW + 900, 1002).unwrap();
+            assert_eq!(found.map(|found| found.offset), Some(900), "{errno} {extension}");
+        }
+    }
+}
+
 /// Whoever tries a sync again does all of it.
 #[test]
 fn a_sync_that_found_no_descriptor_forgets_nothing() {
