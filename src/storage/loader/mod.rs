@@ -190,7 +190,8 @@ impl Loader<'_> {
             complete_epochs(&mut epochs, &segments, log_start)?;
             for segment in segments.iter().filter(|segment| segment.size() > 0) {
                 let next = segments.iter().find(|next| next.base_offset() > segment.base_offset());
-                if next.is_none_or(|next| next.base_offset() > recovery_point) {
+                // One that ends at the recovery point may have been sealed there, and its index not be durable.
+                if next.is_none_or(|next| next.base_offset() >= recovery_point) {
                     shared.mark_dirty(segment);
                 }
             }

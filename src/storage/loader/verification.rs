@@ -78,16 +78,22 @@ impl Verification<'_> {
         Ok((end, loss))
     }
 
-    /// Where power may have been lost, no index file is believed before it was looked at. A transaction index that is wrong moves the recovery point back to
-    /// the start of its segment, from where it can be made anew.
+    /// Where power may have been lost, no index file is believed before it was looked at, and what was written last of that of a segment which ends at
+    /// the recovery point is made anew. A transaction index that is wrong moves the recovery point back to the start of its segment, from where it can
+    /// be made anew.
     fn doubt_indexes(&self, segments: &[Arc<Segment>]) -> Result<Offset, FileError> {
         let mut recovery_point = self.recovery_point;
         if self.loader.last_stop == LastStop::Killed {
             return Ok(recovery_point);
         }
-        for segment in segments {
+        for (n, segment) in segments.iter().enumerate() {
             if !segment.verify_index()? {
                 segment.distrust_index();
+            } else if segments.get(n + 1).is_some_and(|next| next.base_offset() == self.recovery_point) {
+                // It may have been sealed when its records were durable already, and then no checkpoint waited for its index.
+                segment.forget_index_from(segment.size(), self.recovery_point, segment.modified())?;
+                segment.write_whole_index()?;
+                segment.mark_sealed();
             }
             match self.verify_transactions(segment) {
                 Err(FileError::Damaged { path, reason }) => {

@@ -274,3 +274,47 @@ fn what_was_deleted_before_it_was_durable_leaves_no_garbage_in_front_of_the_star
     }
     assert!(cut > 20, "{cut}");
 }
+
+/// A log at rest is rolled: what goes to the index then stands in front of the recovery point already, but no sync has covered it.
+#[test]
+fn the_index_of_a_segment_that_was_sealed_at_the_recovery_point_does_not_outlast_its_loss() {
+    let right = |log: &Log, when: &str| {
+        assert_eq!(log.segments()[0].largest_timestamp().unwrap(), NOW + 999, "{when}");
+        let found = log.search_timestamps().unwrap().first_at_or_after(NOW + 900, 1000).unwrap();
+        assert_eq!(found.map(|found| found.offset), Some(900), "{when}");
+    };
+    let mut sealed = 0;
+    for (seed, stop) in (0..120).flat_map(|seed| [(seed, LastStop::Lost), (seed, LastStop::Killed)]) {
+        let mut bench = Bench::new(TopicConfig { index_interval_bytes: 1, ..TopicConfig::default() });
+        let mut log = bench.create();
+        log.set_flush_on_ack(true);
+        for n in 0..1000 {
+            append_at(&mut log, &[("v", NOW + n)], 0).unwrap();
+        }
+        bench.flush();
+        bench.checkpoint(&log).unwrap();
+        assert_eq!(log.durable_end(), 1000);
+        log.roll(NOW).unwrap();
+        drop(log);
+        bench.disk.crash(if stop == LastStop::Lost { Crash::Power { seed } } else { Crash::Process });
+        let (mut log, loss) = bench.open_as_left(stop).unwrap();
+        assert!(loss.is_none(), "{seed} {loss:?}");
+        if log.segments().len() < 2 {
+            continue; // the name of the new segment was lost
+        }
+        sealed += 1;
+        right(&log, &format!("{seed} {stop:?}"));
+        // It stands behind a recovery point from now on.
+        log.set_flush_on_ack(true);
+        append_at(&mut log, &[("v", NOW + 1000)], 0).unwrap();
+        bench.flush();
+        bench.checkpoint(&log).unwrap();
+        assert_eq!(log.durable_end(), 1001);
+        drop(log);
+        bench.disk.crash(Crash::Power { seed: seed + 7919 });
+        let (log, loss) = bench.open_as_left(LastStop::Lost).unwrap();
+        assert!(loss.is_none(), "{seed} {loss:?}");
+        right(&log, &format!("{seed} {stop:?}, and power lost again"));
+    }
+    assert!(sealed > 150, "{sealed}");
+}
