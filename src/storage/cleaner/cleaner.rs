@@ -60,6 +60,7 @@ impl Cleaner<'_> {
         let end = self.map.latest_offset() + 1;
         self.stats.mapped(self.map.utilization());
         self.raise_recovery_point()?;
+        self.sync_names()?;
 
         let cleaned = &cleanable[..cleanable.partition_point(|segment| segment.base_offset() < end)];
         let sizes: Vec<SegmentSize> = cleaned.iter().map(|segment| size_of(segment)).collect();
@@ -83,6 +84,13 @@ impl Cleaner<'_> {
             return Ok(());
         }
         write_checkpoint(self.owner, view, offsets::RECOVERY_POINT, end)
+    }
+
+    /// Makes the names durable that the cleaning before this one has given its segments: after a loss of power they could have those of their swap again,
+    /// and what is swapped behind a segment that is only half cleaned counts as a part of it.
+    fn sync_names(&self) -> Result<(), CleanError> {
+        let (disk, dir) = (self.view.shared.home.disk(), self.view.shared.home.dir());
+        disk.sync_dir(&dir).map_err(|error| write_error(FileError::io("sync", &dir)(error), self.view))
     }
 
     /// Fills the map with the keys of the dirty part, as many as fit (`Cleaner.buildOffsetMap`).

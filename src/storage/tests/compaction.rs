@@ -761,3 +761,40 @@ fn a_stop_at_any_change_leaves_a_log_with_every_key() {
     }
     assert!(*renames.lock() > 100);
 }
+
+/// The names of the first cleaning's segments need not be durable when the second begins.
+#[test]
+fn a_stop_in_a_second_cleaning_costs_nothing_that_the_first_one_left() {
+    let filled = || {
+        let mut log = Compacted::new(compacted_config());
+        for n in 0..24 {
+            log.put(&[(&format!("key {n}"), Some(&"x".repeat(200)))]);
+        }
+        log.roll();
+        log.put(&[("more", Some("1"))]);
+        log.roll();
+        log.log(|log| log.set_high_watermark(20));
+        assert!(log.clean());
+        log.log(|log| log.set_high_watermark(25));
+        log
+    };
+    let changes = {
+        let mut log = filled();
+        let before = log.bench.disk.changes();
+        assert!(log.clean());
+        log.bench.disk.changes() - before
+    };
+    let whole = filled().left();
+    for stop_after in 0..=changes.min(30) {
+        for seed in 0..12 {
+            let mut log = filled();
+            log.bench.disk.stop_after(stop_after);
+            log.clean();
+            drop(log.owner.0.lock().take());
+            log.bench.disk.crash(Crash::Power { seed: seed * 7919 + stop_after });
+            let (opened, _) =
+                log.bench.open_as_left(LastStop::Lost).unwrap_or_else(|error| panic!("{stop_after} {seed}: {error}"));
+            assert_eq!(left(&opened), whole, "{stop_after} {seed}");
+        }
+    }
+}
