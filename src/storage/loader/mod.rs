@@ -148,6 +148,8 @@ impl Loader<'_> {
         let mut log_start = checkpoints.log_start.unwrap_or(0).max(first_base);
         if segments.is_empty() {
             segments.push(Segment::create(&home, log_start, config.segment_bytes.max(0) as u64, self.now)?);
+            // What was there is gone, which recovery tells. Its offsets are not given again: the log begins anew behind them.
+            log_start = log_start.max(checkpoints.recovery_point.unwrap_or(0));
         }
         let closed = if self.last_stop == LastStop::Clean { segments.len() } else { segments.len() - 1 };
         segments[..closed].iter().for_each(|segment| segment.expect_whole_index());

@@ -36,6 +36,10 @@ impl Log {
         if next.is_none() {
             self.roll(now)?;
         }
+        if self.segments[1].size() == 0 {
+            // Its name is all that tells where the log has come to, once what it follows is gone.
+            self.sync_names()?;
+        }
         self.maybe_increment_log_start_offset(end)?;
         self.remove_segments([oldest].iter(), now)?;
         Ok(true)

@@ -68,6 +68,8 @@ impl Log {
         for path in first.mark_deleted().map_err(|error| self.must_not_fail(error))? {
             self.directory().deletions.schedule_file(path, due);
         }
+        // Else the new segment could be found beside it, in the middle of what it holds.
+        self.sync_names()?;
         let new = Segment::create(self.home(), offset, self.map_len(), now).map_err(|error| self.must_not_fail(error))?;
         self.change_segments(|segments| *segments = vec![new]);
         self.epochs.clear();

@@ -173,6 +173,21 @@ fn index_files_that_are_gone_are_made_anew() {
 }
 
 #[test]
+fn where_all_segments_are_gone_that_is_told_and_no_offset_is_given_twice() {
+    for stop in [LastStop::Clean, LastStop::Killed, LastStop::Lost, LastStop::Foreign] {
+        let (mut bench, checkpoints, _) = closed_log();
+        for file in bench.files() {
+            bench.disk.remove_file(&bench.path(file.split(' ').next().unwrap())).unwrap();
+        }
+        let (mut log, loss) = bench.open(stop, checkpoints);
+        assert_eq!(loss.is_some_and(|loss| loss.damaged), stop != LastStop::Clean, "{stop:?}");
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (RECORDS, RECORDS), "{stop:?}");
+        assert_eq!(append(&mut log, &["goes on"]).unwrap().first_offset, RECORDS, "{stop:?}");
+        assert_eq!(read_all(&log, RECORDS, RECORDS + 1, 300).len(), 1, "{stop:?}");
+    }
+}
+
+#[test]
 fn left_over_files_go_and_an_interrupted_swap_is_finished() {
     let (mut bench, checkpoints, contents) = closed_log();
     let first = bench.path("00000000000000000000.log");

@@ -1,6 +1,7 @@
 //! The follower's side: taking over what a leader sent, truncation, gaps, epochs; and the checks that protect it.
 
 use super::*;
+use crate::base::disk::simulated::Crash;
 
 /// Everything a leader's log holds, as it would be fetched.
 fn fetched(log: &Log) -> Bytes {
@@ -160,4 +161,41 @@ fn a_deleted_log_takes_nothing_more() {
     assert!(matches!(append(&mut closed, &["y"]), Err(AppendError::Closed)));
     let error: Result<(), LogError> = closed.close();
     error.unwrap();
+}
+
+/// Whatever names are lost, no segment lies where the log has none: what is appended then is found at its offset.
+#[test]
+fn a_log_that_begins_anew_is_whole_wherever_power_is_lost() {
+    let filled = || {
+        let bench = Bench::small_segments(5000);
+        let mut log = bench.create();
+        log.set_flush_on_ack(true);
+        for n in 0..30 {
+            append(&mut log, &[&format!("value {n}")]).unwrap();
+        }
+        log.set_high_watermark(30);
+        bench.flush();
+        bench.checkpoint(&log).unwrap();
+        (bench, log)
+    };
+    for start in [20, 1000] {
+        let changes = {
+            let (bench, mut log) = filled();
+            let before = bench.disk.changes();
+            log.truncate_fully_and_start_at(start, NOW).unwrap();
+            bench.disk.changes() - before
+        };
+        for (stop_after, seed) in (0..=changes).flat_map(|stop_after| (0..40).map(move |seed| (stop_after, seed))) {
+            let (mut bench, mut log) = filled();
+            bench.disk.stop_after(stop_after);
+            let _ = log.truncate_fully_and_start_at(start, NOW);
+            drop(log);
+            bench.disk.crash(Crash::Power { seed: seed * 7919 + stop_after });
+            let (mut log, _) = bench.open_as_left(LastStop::Lost).unwrap();
+            append(&mut log, &["next"]).unwrap();
+            let (from, to) = (log.log_start_offset(), log.log_end_offset());
+            let offsets: Vec<Offset> = read_all(&log, from, to, 300).into_iter().map(|(offset, _)| offset).collect();
+            assert_eq!(offsets, (from..to).collect::<Vec<_>>(), "{start} {stop_after} {seed}: {:?}", bench.files());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Everything that goes by time or size: retention, time-based rolls, look-ups by timestamp, delayed deletion.
 
 use super::*;
+use crate::base::disk::simulated::Crash;
 use crate::config::topic::CompressionType;
 use crate::storage::TimestampAndOffset;
 
@@ -137,6 +138,44 @@ fn size_retention_keeps_at_least_what_it_says() {
     assert!(log.size() >= 1000 && log.size() - first < 1000, "{} less {first}", log.size());
     let sum: u64 = log.segments().iter().map(|segment| segment.size()).sum();
     assert_eq!((log.size(), log.shared().segment_count()), (sum, log.segments().len() as u64));
+}
+
+/// An empty segment tells where the log has come to: the last one with records must not go before its name is durable.
+#[test]
+fn a_log_that_retention_empties_goes_on_behind_what_it_held_wherever_power_is_lost() {
+    let filled = |rolled: bool| {
+        let mut bench = Bench::small_segments(4000);
+        bench.config.retention_ms = 1000;
+        let mut log = bench.create();
+        log.set_flush_on_ack(true);
+        for n in 0..10 {
+            append_at(&mut log, &[("v", NOW - 5000 + n)], 0).unwrap();
+        }
+        bench.flush();
+        log.set_high_watermark(10);
+        bench.checkpoint(&log).unwrap();
+        if rolled {
+            log.roll(NOW).unwrap();
+        }
+        (bench, log)
+    };
+    for rolled in [false, true] {
+        let changes = {
+            let (bench, mut log) = filled(rolled);
+            let before = bench.disk.changes();
+            assert_eq!(delete_old_segments(&mut log, NOW).unwrap(), 1);
+            bench.disk.changes() - before
+        };
+        for (stop_after, seed) in (0..=changes).flat_map(|stop_after| (0..40).map(move |seed| (stop_after, seed))) {
+            let (mut bench, mut log) = filled(rolled);
+            bench.disk.stop_after(stop_after);
+            let _ = delete_old_segments(&mut log, NOW);
+            drop(log);
+            bench.disk.crash(Crash::Power { seed: seed * 7919 + stop_after });
+            let (log, loss) = bench.open_as_left(LastStop::Lost).unwrap();
+            assert_eq!((log.log_end_offset(), loss.is_none()), (10, true), "{rolled} {stop_after} {seed}: {loss:?}");
+        }
+    }
 }
 
 #[test]
