@@ -164,6 +164,7 @@ impl Slot {
         }
         let len = len.max(needed);
         let map = self.opened(&mut state, cache, OpenMode::Read, path)?.map(len)?;
+        state.let_go();
         state.map = Some((map.clone(), len));
         Ok(map)
     }
@@ -189,8 +190,11 @@ impl Slot {
             let file = self.opened(&mut state, cache, OpenMode::ReadWrite, || path.to_owned())?;
             return file.set_len(len);
         }
+        // Closed in any case: the name may stand for the copy even after an error. The holders are remembered until it does for certain.
+        state.file = None;
+        replace_by_prefix(&**cache.disk(), path, len)?;
         *state = SlotState::default();
-        replace_by_prefix(&**cache.disk(), path, len)
+        Ok(())
     }
 
     /// Closes, unless the file or map is in use right now. Never waits: the sweep holds the ring, and an opener its slot.
@@ -230,7 +234,7 @@ fn replace_by_prefix(disk: &dyn Disk, path: &Path, len: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::disk::simulated::SimulatedDisk;
+    use crate::base::disk::simulated::{Operation, SimulatedDisk};
 
     fn path(n: usize) -> PathBuf {
         PathBuf::from(format!("/f{n}"))
@@ -308,5 +312,34 @@ mod tests {
         let before = disk.changes();
         slots[0].cut(&cache, &path(0), 3).unwrap();
         assert_eq!(disk.changes(), before + 1, "the new file has no readers");
+    }
+
+    #[test]
+    fn a_cut_leaves_a_reader_the_old_file_even_if_his_map_gave_way_to_a_larger_one() {
+        let disk = SimulatedDisk::default();
+        let cache = FileCache::new(Arc::new(disk.clone()), 2);
+        let slot = slots(&disk, 1).remove(0);
+        let slice = slot.map(&cache, 4, 4, || path(0)).unwrap().slice(0, 4);
+        drop(slot.map(&cache, 8, 8, || path(0)).unwrap());
+        slot.cut(&cache, &path(0), 2).unwrap();
+        assert_eq!((&slice[..], disk.read(&path(0)).unwrap().len()), (&[0; 4][..], 2));
+    }
+
+    #[test]
+    fn a_cut_that_failed_leaves_a_reader_the_old_file_when_it_is_tried_again() {
+        for fails in [Operation::Create, Operation::Rename, Operation::SyncDir] {
+            let disk = SimulatedDisk::default();
+            let cache = FileCache::new(Arc::new(disk.clone()), 2);
+            let slot = slots(&disk, 1).remove(0);
+            let slice = slot.map(&cache, 8, 8, || path(0)).unwrap().slice(0, 8);
+            disk.fail_when(move |operation, _| (operation == fails).then_some(io::ErrorKind::StorageFull));
+            slot.cut(&cache, &path(0), 5).unwrap_err();
+            disk.fail_no_more();
+            slot.cut(&cache, &path(0), 5).unwrap();
+            assert_eq!((&slice[..], disk.read(&path(0)).unwrap().len()), (&[0; 8][..], 5), "{fails:?}");
+            let file = slot.file(&cache, OpenMode::ReadWrite, || path(0)).unwrap();
+            file.write_all_at(&[IoSlice::new(b"x")], 5).unwrap();
+            assert_eq!(disk.read(&path(0)).unwrap(), b"\0\0\0\0\0x", "{fails:?}: what is written goes to the new file");
+        }
     }
 }
