@@ -88,13 +88,13 @@ impl LogDirectory {
     ) -> Result<(), FileError> {
         let mut checkpoints = self.checkpoints.lock();
         let Some(offsets) = checkpoints.files.get_mut(name) else { return Ok(()) };
-        match offsets.get_mut(log).filter(|claimed| **claimed > offset) {
-            None => Ok(()),
-            Some(claimed) => {
-                *claimed = offset;
-                self.write(name, offsets)
-            }
+        if offsets.get(log).is_some_and(|claimed| *claimed > offset) {
+            let mut lowered = offsets.clone();
+            lowered.insert(log.clone(), offset);
+            self.write(name, &lowered)?;
+            *offsets = lowered;
         }
+        Ok(())
     }
 
     /// What a checkpoint claims of a log.
@@ -189,6 +189,18 @@ mod tests {
             directory.write_checkpoint(name, || [(log(0), 6)].into()).unwrap();
             assert_eq!(in_file(&disk, name), [(log(0), 6)].into(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_lowered_in_the_file_is_not_taken_for_lowered() {
+        let disk = SimulatedDisk::default();
+        let directory = directory(&disk);
+        directory.write_checkpoint(offsets::RECOVERY_POINT, || [(log(0), 100)].into()).unwrap();
+        disk.fail_when(|_, _| Some(std::io::ErrorKind::StorageFull));
+        directory.lower_checkpoint(offsets::RECOVERY_POINT, &log(0), 50).unwrap_err();
+        disk.fail_no_more();
+        directory.lower_checkpoint(offsets::RECOVERY_POINT, &log(0), 50).unwrap();
+        assert_eq!(in_file(&disk, offsets::RECOVERY_POINT), [(log(0), 50)].into());
     }
 
     #[test]

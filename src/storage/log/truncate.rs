@@ -34,6 +34,11 @@ impl Log {
             self.truncate_fully_and_start_at(target, now)?;
             return Ok(true);
         }
+        self.cut_to(target, now).map_err(|error| self.no_way_back(error))?;
+        Ok(true)
+    }
+
+    fn cut_to(&mut self, target: Offset, now: TimestampMs) -> Result<(), LogError> {
         let at = self.floor_segment(target);
         let removed: Vec<Arc<Segment>> = self.segments[at + 1..].to_vec();
         let segment = self.segments[at].clone();
@@ -44,7 +49,7 @@ impl Log {
         // A batch that straddles the target went as a whole. Kafka leaves a hole then; readers would pass over it without a word.
         self.after_truncation(cut.map_or(target, |batch| batch.header.base_offset.min(target)), now)?;
         self.shared.mark_dirty(&segment);
-        Ok(true)
+        Ok(())
     }
 
     /// Empties the log and has it start at `offset`.
@@ -55,6 +60,10 @@ impl Log {
         assert!(offset >= 0, "{} cannot start at {offset}", self.partition());
         self.directory().check_online()?;
         tracing::info!(partition = %self.partition(), offset, "truncating fully");
+        self.begin_anew_at(offset, now).map_err(|error| self.no_way_back(error))
+    }
+
+    fn begin_anew_at(&mut self, offset: Offset, now: TimestampMs) -> Result<(), LogError> {
         self.lower_end(offset.min(self.log_end_offset()), offset)?;
         let least = offset.min(self.segments[0].base_offset());
         let lowered = self.directory().lower_checkpoint(offsets::RECOVERY_POINT, self.partition(), least);
@@ -65,16 +74,16 @@ impl Log {
         self.remove_segments(removed.iter().rev(), now)?;
         self.producers.release_snapshot(first.base_offset());
         let due = now.saturating_add(self.config.file_delete_delay_ms);
-        for path in first.mark_deleted().map_err(|error| self.must_not_fail(error))? {
+        for path in first.mark_deleted().map_err(|error| self.error(error))? {
             self.directory().deletions.schedule_file(path, due);
         }
         // Else the new segment could be found beside it, in the middle of what it holds.
         self.sync_names()?;
-        let new = Segment::create(self.home(), offset, self.map_len(), now).map_err(|error| self.must_not_fail(error))?;
+        let new = Segment::create(self.home(), offset, self.map_len(), now).map_err(|error| self.error(error))?;
         self.change_segments(|segments| *segments = vec![new]);
         self.epochs.clear();
         let (disk, dir) = (self.home().disk().clone(), self.dir());
-        self.producers.truncate_fully_and_start_at(&*disk, &dir, offset).map_err(|error| self.must_not_fail(error))?;
+        self.producers.truncate_fully_and_start_at(&*disk, &dir, offset).map_err(|error| self.error(error))?;
         self.shared.log_start.store(offset, Ordering::Release);
         self.shared.log_end.store(offset, Ordering::Release);
         self.shared.high_watermark.store(offset, Ordering::Release);
@@ -130,6 +139,15 @@ impl Log {
 
     fn write_epochs_if_dirty(&mut self) -> Result<(), LogError> {
         if self.epochs.is_dirty() { self.write_epochs() } else { Ok(()) }
+    }
+
+    /// Once the end is lowered, want of space leaves a log that is neither cut nor whole: what was appended then would lie in front of what should have
+    /// gone, and another attempt would find nothing to do.
+    fn no_way_back(&self, error: LogError) -> LogError {
+        match error {
+            LogError::Shortage { path, source } => self.must_not_fail(FileError::io("write", &path)(source)),
+            error => error,
+        }
     }
 
     /// In the middle of a change there is no way back, for want of space either.

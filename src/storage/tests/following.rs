@@ -1,7 +1,7 @@
 //! The follower's side: taking over what a leader sent, truncation, gaps, epochs; and the checks that protect it.
 
 use super::*;
-use crate::base::disk::simulated::Crash;
+use crate::base::disk::simulated::{Crash, Operation};
 
 /// Everything a leader's log holds, as it would be fetched.
 fn fetched(log: &Log) -> Bytes {
@@ -196,6 +196,47 @@ fn a_log_that_begins_anew_is_whole_wherever_power_is_lost() {
             let (from, to) = (log.log_start_offset(), log.log_end_offset());
             let offsets: Vec<Offset> = read_all(&log, from, to, 300).into_iter().map(|(offset, _)| offset).collect();
             assert_eq!(offsets, (from..to).collect::<Vec<_>>(), "{start} {stop_after} {seed}: {:?}", bench.files());
+        }
+    }
+}
+
+/// From where the end is lowered there is no way back: a log whose file is longer than it says would take new records in front of old ones.
+#[test]
+fn a_truncation_that_there_is_no_room_for_is_not_half_of_one() {
+    let run = |target: Offset, strike: usize| {
+        let bench = Bench::small_segments(700);
+        let mut log = bench.create();
+        log.set_flush_on_ack(true);
+        for n in 0..30 {
+            append_at(&mut log, &[(&format!("value {n}"), NOW)], (n / 5) as LeaderEpoch).unwrap();
+        }
+        log.set_high_watermark(30);
+        bench.flush();
+        bench.checkpoint(&log).unwrap();
+        // Somebody reads what is cut, so that a copy takes its place.
+        let held = log.read(27, 1000, true, 30).unwrap().finish().unwrap();
+        let (count, mut seen) = (Arc::new(parking_lot::Mutex::new(0)), 0);
+        let counted = count.clone();
+        bench.disk.fail_when(move |operation, _| {
+            seen += usize::from(matches!(operation, Operation::Create | Operation::Write));
+            *counted.lock() = seen;
+            (seen == strike).then_some(std::io::ErrorKind::StorageFull)
+        });
+        let truncated = log.truncate_to(target, NOW);
+        bench.disk.fail_no_more();
+        match truncated {
+            Ok(true) => assert_eq!((log.log_end_offset(), append(&mut log, &["next"]).unwrap().first_offset), (target, target)),
+            Err(LogError::Offline(_)) => assert!(append(&mut log, &["next"]).is_err(), "at operation {strike}"),
+            other => panic!("at operation {strike}: {other:?}"),
+        }
+        drop(held);
+        *count.lock()
+    };
+    for target in [28, 12] {
+        let operations = run(target, usize::MAX);
+        assert!(operations > 5, "{operations}");
+        for strike in 1..=operations {
+            run(target, strike);
         }
     }
 }
