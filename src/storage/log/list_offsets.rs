@@ -11,7 +11,6 @@ use crate::record::batch::BatchHeader;
 use crate::record::batches::{Batch, batches};
 use crate::record::compression::{self, Codec};
 use crate::record::records::records;
-use crate::storage::checkpoint::FileError;
 use crate::storage::error::ReadError;
 use crate::storage::names::FileKind;
 use crate::storage::segment::{LookupError, Segment};
@@ -172,17 +171,7 @@ impl Segment {
     /// An offset in front of which no batch has a timestamp of `target` or later: by the time index.
     fn offset_before_timestamp(&self, target: TimestampMs, generation: u32) -> Result<Offset, LookupError> {
         self.largest()?;
-        let (file_len, tail) = self.time_tail_lookup(target.saturating_sub(1));
-        if let Some(entry) = tail {
-            return Ok(entry.offset + 1);
-        }
-        if file_len == 0 {
-            return Ok(self.base_offset());
-        }
-        let map = self.map(FileKind::TimeIndex, file_len, generation)?;
-        map.load(0, file_len).map_err(FileError::io("load", &self.path()))?;
-        Ok(self
-            .time_file_lookup(&map.slice(0, file_len), target.saturating_sub(1))
-            .map_or(self.base_offset(), |entry| entry.offset + 1))
+        let entry = self.time_lookup(target.saturating_sub(1), generation)?;
+        Ok(entry.map_or(self.base_offset(), |entry| entry.offset + 1))
     }
 }

@@ -118,15 +118,16 @@ impl Segment {
     /// The largest timestamp of all batches, and the last offset of the batch that has it. Read from the time index the first time, if the batch
     /// bears it out.
     pub(in crate::storage) fn largest(&self) -> Result<TimestampOffset, FileError> {
-        let (damaged, file_len) = {
+        let read = {
             let index = self.index.lock();
             if let Some(largest) = index.largest.filter(|_| !index.damaged) {
                 return Ok(largest);
             }
-            (index.damaged, index.time.file_len())
+            // With the index locked, as whoever rebuilds it empties the file.
+            let file_len = index.time.file_len();
+            if index.damaged { None } else { Some((file_len, self.last_time_entry_of_file(file_len)?)) }
         };
-        if !damaged {
-            let last = self.last_time_entry_of_file(file_len)?;
+        if let Some((file_len, last)) = read {
             if file_len == 0 || self.is_borne_out(last)? {
                 let mut index = self.index.lock();
                 if index.largest.is_none() {
@@ -135,6 +136,7 @@ impl Segment {
                 }
                 return Ok(index.largest.unwrap_or(last));
             }
+            self.distrust_index();
         }
         self.rebuild_index()?;
         Ok(self.index.lock().largest.unwrap_or(NO_LARGEST))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Segment;
+use super::index::SegmentIndex;
 use crate::base::disk::DiskMap;
 use crate::base::ids::{Offset, TimestampMs};
 use crate::record::batch::{BatchHeader, HEADER_LEN, MAGIC_V2};
@@ -17,6 +18,9 @@ use crate::storage::time_index::{TimeEntries, TimestampOffset};
 
 /// Index files of an active segment grow: they are mapped in steps of this.
 const INDEX_MAP_STEP: u64 = 1 << 20;
+
+/// The map of an index file, and how many bytes of it are entries.
+type IndexFile = (Arc<dyn DiskMap>, u64);
 
 /// A batch in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,23 +50,31 @@ impl Segment {
         let hint = self.hint(target, generation)?;
         let from = hint.map_or(0, |hint| u64::from(hint.position));
         if from >= end {
-            return if hint.is_some() { Err(LookupError::DamagedIndex) } else { Ok(None) };
+            return hint.map_or(Ok(None), |hint| Err(self.misled_by(hint, generation)));
         }
         let map = self.map(FileKind::Log, end, generation)?;
         let bytes = map.slice(from, end);
         if let Some(hint) = hint {
-            let first = BatchHeader::parse(&bytes).ok_or(LookupError::DamagedIndex)?;
-            let leads_there = first.magic == MAGIC_V2 && (self.base_offset..=hint.offset).contains(&first.base_offset);
+            let leads_there = BatchHeader::parse(&bytes)
+                .is_some_and(|first| first.magic == MAGIC_V2 && (self.base_offset..=hint.offset).contains(&first.base_offset));
             if !leads_there {
-                return Err(LookupError::DamagedIndex);
+                return Err(self.misled_by(hint, generation));
             }
         }
         scan(&bytes, from, |header| header.last_offset() >= target)
     }
 
+    /// Says that an entry of the index leads nowhere; unless the index was rebuilt since, and has no such entry any more.
+    fn misled_by(&self, entry: OffsetPosition, generation: u32) -> LookupError {
+        if matches!(self.hint(entry.offset, generation), Ok(Some(found)) if found == entry) {
+            self.distrust_index();
+        }
+        LookupError::DamagedIndex
+    }
+
     /// The last entry of the index that does not lie behind `target`.
     fn hint(&self, target: Offset, generation: u32) -> Result<Option<OffsetPosition>, LookupError> {
-        let file_len = {
+        let file = {
             let index = self.index.lock();
             if index.damaged {
                 return Err(LookupError::DamagedIndex);
@@ -70,41 +82,46 @@ impl Segment {
             if let Some(entry) = OffsetEntries::new(index.offset.tail(), self.base_offset).lookup(target) {
                 return Ok(Some(entry));
             }
-            index.offset.file_len()
+            self.index_file(&index, FileKind::OffsetIndex, generation)?
         };
-        if file_len == 0 {
-            return Ok(None);
-        }
-        let map = self.map(FileKind::OffsetIndex, file_len, generation)?;
-        Ok(OffsetEntries::new(&map.slice(0, file_len), self.base_offset).lookup(target))
+        Ok(file.and_then(|(map, len)| OffsetEntries::new(&map.slice(0, len), self.base_offset).lookup(target)))
     }
 
     /// An upper bound on the offsets in front of `position`, from the index; `None` if it has no entry there.
     pub(in crate::storage) fn upper_bound(&self, position: u64, generation: u32) -> Result<Option<Offset>, LookupError> {
-        let (file_len, tail) = {
+        let (file, tail) = {
             let index = self.index.lock();
             let tail = OffsetEntries::new(index.offset.tail(), self.base_offset).first_at_or_behind(position);
-            (index.offset.file_len(), tail)
+            (self.index_file(&index, FileKind::OffsetIndex, generation)?, tail)
         };
-        if file_len > 0 {
-            let map = self.map(FileKind::OffsetIndex, file_len, generation)?;
-            let found = OffsetEntries::new(&map.slice(0, file_len), self.base_offset).first_at_or_behind(position);
-            if let Some(entry) = found {
-                return Ok(Some(entry.offset));
+        let found =
+            file.and_then(|(map, len)| OffsetEntries::new(&map.slice(0, len), self.base_offset).first_at_or_behind(position));
+        Ok(found.or(tail).map(|entry| entry.offset))
+    }
+
+    /// The last entry of the time index with a timestamp of `target` or less. Blocks on the disk.
+    pub(in crate::storage) fn time_lookup(
+        &self,
+        target: TimestampMs,
+        generation: u32,
+    ) -> Result<Option<TimestampOffset>, LookupError> {
+        let file = {
+            let index = self.index.lock();
+            if let Some(entry) = TimeEntries::new(index.time.tail(), self.base_offset).lookup(target) {
+                return Ok(Some(entry));
             }
-        }
-        Ok(tail.map(|entry| entry.offset))
+            self.index_file(&index, FileKind::TimeIndex, generation)?
+        };
+        let Some((map, len)) = file else { return Ok(None) };
+        map.load(0, len).map_err(FileError::io("load", &self.path_of(FileKind::TimeIndex)))?;
+        Ok(TimeEntries::new(&map.slice(0, len), self.base_offset).lookup(target))
     }
 
-    /// The last entry of the time index in memory with a timestamp of `target` or less, and how many bytes of it are in the file.
-    pub(in crate::storage) fn time_tail_lookup(&self, target: TimestampMs) -> (u64, Option<TimestampOffset>) {
-        let index = self.index.lock();
-        (index.time.file_len(), TimeEntries::new(index.time.tail(), self.base_offset).lookup(target))
-    }
-
-    /// The same in the part that is in the file, whose bytes are given.
-    pub(in crate::storage) fn time_file_lookup(&self, file: &[u8], target: TimestampMs) -> Option<TimestampOffset> {
-        TimeEntries::new(file, self.base_offset).lookup(target)
+    /// The part of an index that is in its file, and its length; `None` if there is none. The map is made while the index is locked, and held from then
+    /// on: whoever rebuilds the index would empty the file under a reader who had nothing but its length.
+    fn index_file(&self, index: &SegmentIndex, kind: FileKind, generation: u32) -> Result<Option<IndexFile>, LookupError> {
+        let len = if kind == FileKind::TimeIndex { index.time.file_len() } else { index.offset.file_len() };
+        if len == 0 { Ok(None) } else { Ok(Some((self.map(kind, len, generation)?, len))) }
     }
 
     /// A map of at least the first `needed` bytes, in which no byte below `needed` was cut since `generation`.
@@ -155,17 +172,15 @@ impl Segment {
 
     /// Brings the whole offset index into the page cache, rebuilding it if it is damaged. Blocks on the disk.
     pub(in crate::storage) fn load_index(&self, generation: u32) -> Result<(), LookupError> {
-        let (damaged, file_len) = {
-            let index = self.index.lock();
-            (index.damaged, index.offset.file_len())
-        };
-        if damaged {
-            self.rebuild_index()?;
-            return Ok(());
+        let index = self.index.lock();
+        if index.damaged {
+            drop(index);
+            return Ok(self.rebuild_index()?);
         }
-        if file_len > 0 {
-            let map = self.map(FileKind::OffsetIndex, file_len, generation)?;
-            map.load(0, file_len).map_err(FileError::io("load", &self.path_of(FileKind::OffsetIndex)))?;
+        let file = self.index_file(&index, FileKind::OffsetIndex, generation)?;
+        drop(index);
+        if let Some((map, len)) = file {
+            map.load(0, len).map_err(FileError::io("load", &self.path_of(FileKind::OffsetIndex)))?;
         }
         Ok(())
     }

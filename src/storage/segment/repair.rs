@@ -25,9 +25,13 @@ impl Segment {
         index.damaged |= index.time.file_len() == 0 && self.size() > 0;
     }
 
-    /// Rebuilds both indexes from the batches of the log. Blocks on the disk, and everybody who needs this index.
+    /// Rebuilds both indexes from the batches of the log, if they are not to be trusted. Blocks on the disk, and everybody who needs this index: those who
+    /// found it damaged, too, and find it rebuilt then.
     pub(in crate::storage) fn rebuild_index(&self) -> Result<(), FileError> {
         let mut index = self.index.lock();
+        if !index.damaged {
+            return Ok(());
+        }
         let end = index.indexed_to;
         tracing::warn!(segment = %self.path().display(), "rebuilding the indexes of a segment");
         index.offset = IndexTail::new(offset_index::ENTRY_LEN, 0);

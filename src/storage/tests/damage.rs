@@ -155,6 +155,20 @@ fn indexes_that_are_missing_or_wrong_are_rebuilt() {
 }
 
 #[test]
+fn an_index_is_rebuilt_once_for_all_who_found_it_damaged() {
+    let (mut bench, checkpoints, _) = closed_log();
+    let (log, _) = bench.open(LastStop::Clean, checkpoints);
+    let segment = log.segments()[1].clone();
+    segment.distrust_index();
+    let before = bench.disk.changes();
+    segment.rebuild_index().unwrap();
+    let rebuilt = bench.disk.changes();
+    assert!(rebuilt > before);
+    segment.rebuild_index().unwrap();
+    assert_eq!(bench.disk.changes(), rebuilt, "whoever waited for the other");
+}
+
+#[test]
 fn index_files_that_are_gone_are_made_anew() {
     let (mut bench, checkpoints, contents) = closed_log();
     for file in bench.files() {
