@@ -185,9 +185,14 @@ impl Loader<'_> {
                 LastStop::Killed | LastStop::Clean => log_start,
                 LastStop::Lost | LastStop::Foreign => log_start.min(recovery_point),
             };
-            let recovery_point = recovery_point.max(verified_from);
-            let verified =
-                Verification { loader: self, home: &home, config, checkpoints, log_start: verified_from, recovery_point };
+            let verified = Verification {
+                loader: self,
+                home: &home,
+                config,
+                checkpoints,
+                log_start: verified_from,
+                recovery_point: recovery_point.max(verified_from),
+            };
             let (end, loss) = verified.run(&mut segments, &mut epochs, &mut producers)?;
             complete_epochs(&mut epochs, &segments, log_start)?;
             for segment in segments.iter().filter(|segment| segment.size() > 0) {
@@ -233,7 +238,7 @@ impl Loader<'_> {
             topic_id,
             log_start,
             log_end,
-            recovery_point: recovery_point.max(log_start),
+            recovery_point,
             high_watermark: checkpoints.high_watermark.unwrap_or(log_start),
         };
         Ok((Log::assemble(shared, self.settings.clone(), config.clone(), parts, self.now), loss))

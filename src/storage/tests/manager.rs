@@ -92,6 +92,24 @@ fn a_process_that_was_killed_comes_back_with_all_it_wrote() {
 }
 
 #[test]
+fn a_start_after_a_kill_does_not_claim_that_what_was_deleted_is_durable() {
+    let disk = SimulatedDisk::default();
+    let Opened { manager, .. } = open(&disk, config(&["/a"])).unwrap();
+    let mut log = create(&manager, 0);
+    append(&mut log, &["one", "two"]).unwrap();
+    log.set_high_watermark(2);
+    log.maybe_increment_log_start_offset(2).unwrap();
+    manager.checkpoint_log_start_offsets();
+    drop((log, manager));
+    disk.crash(Crash::Process);
+    let Opened { manager, logs } = open(&disk, config(&["/a"])).unwrap();
+    assert_eq!((manager.previous_run().stop, logs[0].log.log_start_offset()), (LastStop::Killed, 2));
+    let path = logs[0].log.segments()[0].path();
+    assert_eq!(logs[0].log.durable_end(), 2);
+    assert_eq!(disk.durable_contents(&path), Some(disk.read(&path).unwrap()));
+}
+
+#[test]
 fn a_directory_of_somebody_else_is_refused_and_left_as_it_was() {
     let disk = SimulatedDisk::default();
     drop(open(&disk, config(&["/a", "/b"])).unwrap());
