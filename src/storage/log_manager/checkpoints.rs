@@ -23,6 +23,17 @@ pub(super) struct DirCheckpoints {
     active_size: Offsets,
 }
 
+/// What is checkpointed of a log's high watermark.
+pub(super) fn high_watermark(log: &LogShared) -> Option<Offset> {
+    Some(log.high_watermark())
+}
+
+/// What is checkpointed of a log's start: nothing where the first segment tells.
+pub(super) fn log_start(log: &LogShared) -> Option<Offset> {
+    let start = log.log_start_offset();
+    (start > log.first_segment.load(Ordering::Acquire)).then_some(start)
+}
+
 /// Reads them.
 pub(super) fn read_checkpoints(directory: &LogDirectory, stop: LastStop) -> Result<DirCheckpoints, FileError> {
     let read = |name| directory.read_checkpoint(name);
@@ -60,15 +71,12 @@ impl LogManager {
 
     /// Writes the high watermarks (`replica.high.watermark.checkpoint.interval.ms`).
     pub fn checkpoint_high_watermarks(&self) {
-        self.checkpoint(offsets::HIGH_WATERMARK, |log| Some(log.high_watermark()));
+        self.checkpoint(offsets::HIGH_WATERMARK, high_watermark);
     }
 
     /// Writes where logs begin that begin behind their first segment (`log.flush.start.offset.checkpoint.interval.ms`).
     pub fn checkpoint_log_start_offsets(&self) {
-        self.checkpoint(offsets::LOG_START, |log| {
-            let start = log.log_start_offset();
-            (start > log.first_segment.load(Ordering::Acquire)).then_some(start)
-        });
+        self.checkpoint(offsets::LOG_START, log_start);
     }
 
     /// The logs of one directory that are open, be they deleted.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Known, LogManager, ManagedDir, stop_marker};
+use super::{Known, LogManager, ManagedDir, checkpoints, stop_marker};
 use crate::storage::checkpoint::{FileError, offsets};
 use crate::storage::error::LogError;
 use crate::storage::shared::LogShared;
@@ -66,8 +66,9 @@ impl LogManager {
             log.durable_end.store(log.log_end_offset(), Ordering::Release);
         }
         dir.write_checkpoint(offsets::RECOVERY_POINT, &logs, |log| Some(log.durable_end()))?;
-        self.checkpoint_high_watermarks();
-        self.checkpoint_log_start_offsets();
+        // A start after a stop in order believes all of them: the proof is of the last one, too.
+        dir.write_checkpoint(offsets::HIGH_WATERMARK, &logs, checkpoints::high_watermark)?;
+        dir.write_checkpoint(offsets::LOG_START, &logs, checkpoints::log_start)?;
         let here = |known: &&Known| Arc::ptr_eq(known.directory(), &dir.directory);
         let all_open = self.known.lock().values().filter(here).all(|known| known.open().is_some());
         if !all_open || !logs.iter().all(|log| closed(&log)) {

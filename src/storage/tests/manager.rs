@@ -225,6 +225,28 @@ fn what_is_not_ours_is_left_alone() {
 }
 
 #[test]
+fn a_stop_is_in_order_only_if_every_checkpoint_could_be_written() {
+    for name in [offsets::RECOVERY_POINT, offsets::HIGH_WATERMARK, offsets::LOG_START] {
+        let disk = SimulatedDisk::default();
+        let Opened { manager, .. } = open(&disk, config(&["/a"])).unwrap();
+        let mut log = create(&manager, 0);
+        append(&mut log, &["one"]).unwrap();
+        append(&mut log, &["two"]).unwrap();
+        log.set_high_watermark(2);
+        log.maybe_increment_log_start_offset(1).unwrap();
+        disk.fail_when(move |operation, path| {
+            let is_its = path.to_string_lossy().starts_with(&format!("/a/{name}"));
+            (operation == Operation::Write && is_its).then_some(std::io::ErrorKind::StorageFull)
+        });
+        assert!(!shutdown(&manager, vec![log]), "{name}");
+        disk.fail_no_more();
+        drop(manager);
+        let Opened { manager, logs } = open(&disk, config(&["/a"])).unwrap();
+        assert_eq!((manager.previous_run().stop, logs[0].log.log_end_offset()), (LastStop::Killed, 2), "{name}");
+    }
+}
+
+#[test]
 fn a_log_that_cannot_be_opened_does_not_keep_the_others_from_it() {
     let disk = SimulatedDisk::default();
     let Opened { manager, .. } = open(&disk, config(&["/a"])).unwrap();
