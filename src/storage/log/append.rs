@@ -201,12 +201,12 @@ impl Log {
             self.producers.complete_txn(txn);
         }
         self.producers.set_map_end_offset(log_end);
-        // Behind everything that belongs to the batch: a sync that sees this end vouches for all in front of it.
-        self.shared.mark_dirty(&segment);
-        self.shared.log_end.store(log_end, Ordering::Release);
         if self.epochs.is_dirty() {
             self.write_epochs()?;
         }
+        // Behind everything that belongs to the batch: a sync that sees this end vouches for all in front of it.
+        self.shared.mark_dirty(&segment);
+        self.shared.log_end.store(log_end, Ordering::Release);
         self.help_the_disk(&segment, end)?;
         self.ask_for_flush(log_end, now);
         Ok(())

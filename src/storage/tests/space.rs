@@ -222,6 +222,25 @@ fn the_end_of_a_log_is_not_told_before_the_transactions_that_end_there_are_enter
     assert_eq!((told.lock().clone(), log.log_end_offset()), (vec![1], 2));
 }
 
+/// Likewise the epoch that begins there: it is not read out of the records again, once they lie in front of the recovery point.
+#[test]
+fn the_end_of_a_log_is_not_told_before_the_epochs_that_begin_there_are_entered() {
+    let bench = Bench::small_segments(100_000);
+    let mut log = bench.create();
+    let (shared, told) = (log.shared().clone(), Arc::new(parking_lot::Mutex::new(Vec::new())));
+    let ends = told.clone();
+    bench.disk.fail_when(move |operation, path| {
+        if operation == Operation::Rename && path.to_string_lossy().contains("leader-epoch-checkpoint") {
+            ends.lock().push(shared.log_end_offset());
+        }
+        None::<std::io::ErrorKind>
+    });
+    append_at(&mut log, &[("first", NOW)], 3).unwrap();
+    append_at(&mut log, &[("second", NOW)], 3).unwrap();
+    append_at(&mut log, &[("third", NOW)], 4).unwrap();
+    assert_eq!((told.lock().clone(), log.log_end_offset()), (vec![0, 2], 3));
+}
+
 #[test]
 fn any_other_error_of_a_write_takes_the_directory_offline_for_good() {
     let bench = Bench::small_segments(3000);
