@@ -45,14 +45,20 @@ impl Log {
             return Ok(());
         }
         old.seal().map_err(|error| self.error(error))?;
+        // What sealing wrote to its indexes: they are trusted once the log is checkpointed behind them.
+        self.shared.mark_dirty(&old);
+        self.begin_segment(base_offset, now)
+    }
+
+    /// The second half of a roll. Where the segment before is about to go, it need not be sealed: on a full disk that would keep it from going.
+    pub(super) fn begin_segment(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), LogError> {
+        let old = self.active().clone();
         let created = Segment::create(self.home(), base_offset, self.map_len(), now);
         let new = created.map_err(|error| {
             // What comes next may still fit the old one.
             old.mark_active(0);
             self.error(error)
         })?;
-        // What sealing wrote to its indexes: they are trusted once the log is checkpointed behind them.
-        self.shared.mark_dirty(&old);
         self.change_segments(|segments| segments.push(new));
         self.producers.set_map_end_offset(base_offset);
         self.take_snapshot(false)?;

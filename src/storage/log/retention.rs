@@ -34,7 +34,7 @@ impl Log {
             return Ok(false);
         }
         if next.is_none() {
-            self.roll(now)?;
+            self.begin_segment(end, now)?;
         }
         if self.segments[1].size() == 0 {
             // Its name is all that tells where the log has come to, once what it follows is gone.

@@ -150,6 +150,25 @@ fn a_segment_is_not_sealed_while_there_is_no_room_for_its_index() {
     }
 }
 
+#[test]
+fn retention_makes_room_on_a_disk_without_a_byte_left() {
+    let mut bench = Bench::new(TopicConfig { index_interval_bytes: 1, retention_ms: 1000, ..TopicConfig::default() });
+    let mut log = bench.create();
+    for n in 0..100 {
+        append_at(&mut log, &[("old", NOW - 5000 + n)], 0).unwrap();
+    }
+    log.set_high_watermark(100);
+    bench.flush();
+    let used = bench.disk.used();
+    bench.disk.set_capacity(Some(used));
+    assert_eq!(delete_old_segments(&mut log, NOW).unwrap(), 1);
+    bench.directory.deletions.run(&bench.disk, TimestampMs::MAX).unwrap();
+    assert!(bench.disk.used() < used / 2);
+    assert_eq!(append(&mut log, &["new"]).unwrap().first_offset, 100);
+    let log = bench.reopen(log);
+    assert_eq!((log.log_start_offset(), read_all(&log, 100, 101, 1000).len()), (100, 1));
+}
+
 /// Whoever tries a sync again does all of it.
 #[test]
 fn a_sync_that_found_no_descriptor_forgets_nothing() {
