@@ -86,8 +86,8 @@ impl Cleaner<'_> {
         write_checkpoint(self.owner, view, offsets::RECOVERY_POINT, end)
     }
 
-    /// Makes the names durable that the cleaning before this one has given its segments: after a loss of power they could have those of their swap again,
-    /// and what is swapped behind a segment that is only half cleaned counts as a part of it.
+    /// Makes the names durable that the cleaning before this one has given its segments: after a loss of power they could have those of their
+    /// swap again, and what is swapped behind a segment that is only half cleaned counts as a part of it.
     fn sync_names(&self) -> Result<(), CleanError> {
         let (disk, dir) = (self.view.shared.home.disk(), self.view.shared.home.dir());
         disk.sync_dir(&dir).map_err(|error| write_error(FileError::io("sync", &dir)(error), self.view))
@@ -329,8 +329,8 @@ impl Output<'_> {
     }
 }
 
-/// Judges an error of a write beside the log: a name that is not there says nothing of the disk if the log was deleted meanwhile, and its directory
-/// has another name, or none.
+/// Judges an error of a write beside the log: a name that is not there says nothing of the disk if the log was deleted meanwhile, and its
+/// directory has another name, or none.
 fn write_error(error: FileError, view: &CleanerView) -> CleanError {
     match error {
         FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound && view.is_outdated() => CleanError::Aborted,

@@ -25,8 +25,8 @@ impl Segment {
         index.damaged |= index.time.file_len() == 0 && self.size() > 0;
     }
 
-    /// Rebuilds both indexes from the batches of the log, if they are not to be trusted. Blocks on the disk, and everybody who needs this index: those who
-    /// found it damaged, too, and find it rebuilt then.
+    /// Rebuilds both indexes from the batches of the log, if they are not to be trusted. Blocks on the disk, and everybody who needs this
+    /// index: those who found it damaged, too, and find it rebuilt then.
     pub(in crate::storage) fn rebuild_index(&self) -> Result<(), FileError> {
         let mut index = self.index.lock();
         if !index.damaged {

@@ -145,8 +145,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Checks both index files entry by entry, because power may have been lost; false if they have to be rebuilt. Whether an entry leads to the batch it
-    /// names is for whoever follows it to find out.
+    /// Checks both index files entry by entry, because power may have been lost; false if they have to be rebuilt. Whether an entry leads to
+    /// the batch it names is for whoever follows it to find out.
     pub(in crate::storage) fn verify_index(&self) -> Result<bool, FileError> {
         let index = self.index.lock();
         if index.damaged {
