@@ -139,10 +139,12 @@ impl Verification<'_> {
     }
 
     /// Whether something is missing in front of a segment. Klamm begins a segment where the one before ends, unless offsets jump by more than a
-    /// segment can express, and compacts only in front of the recovery point; Kafka does neither.
+    /// segment can express, and compacts only in front of the recovery point, where the verification may begin all the same for an index's sake; Kafka
+    /// does neither.
     fn is_behind_a_hole(&self, segment: &Segment, next_offset: Offset) -> bool {
         let missing = segment.base_offset() - next_offset;
-        self.loader.last_stop == LastStop::Lost && missing > 0 && missing <= i64::from(i32::MAX)
+        let may_be_compacted = segment.base_offset() <= self.recovery_point;
+        self.loader.last_stop == LastStop::Lost && !may_be_compacted && missing > 0 && missing <= i64::from(i32::MAX)
     }
 
     /// Removes the segments behind the one that was cut, that one too if nothing is left of it, and says what is gone.

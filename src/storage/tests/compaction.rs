@@ -797,3 +797,34 @@ fn a_stop_in_a_second_cleaning_costs_nothing_that_the_first_one_left() {
         }
     }
 }
+
+/// A transaction index that was torn is made anew from the start of its segment on; what was compacted there is no hole.
+#[test]
+fn a_torn_transaction_index_costs_no_record_of_a_compacted_log() {
+    let mut log = Compacted::new(TopicConfig { segment_bytes: 1000, ..compacted_config() });
+    log.put_as(Producer { id: 1, epoch: 0, base_sequence: 0 }, true, &[("a", Some("aborted"))]);
+    log.end_transaction(1, TransactionResult::Abort);
+    for n in 0..6 {
+        log.put(&[(&format!("key {n}"), Some(&"x".repeat(200)))]);
+        log.put(&[("again", Some(&n.to_string()))]);
+    }
+    log.roll_and_clean();
+    let ends_in_front_of_the_next = log.log(|log| {
+        let segments = log.segments();
+        let last = |n: usize| {
+            read_all(log, segments[n].base_offset(), segments[n + 1].base_offset(), 1 << 20).last().map(|(offset, _)| *offset)
+        };
+        (0..segments.len() - 1).any(|n| last(n).is_some_and(|last| last + 1 < segments[n + 1].base_offset()))
+    });
+    assert!(ends_in_front_of_the_next, "{:?}", log.left());
+    let whole = log.left();
+    log.log(|open| log.bench.checkpoint(open).unwrap());
+    let index = log.log(|log| log.segments()[0].transactions().path().to_owned());
+    drop(log.owner.0.lock().take());
+    let mut torn = log.bench.disk.read(&index).unwrap();
+    torn[9] ^= 1;
+    log.bench.disk.replace(&index, &torn).unwrap();
+    let (opened, loss) = log.bench.open_as_left(LastStop::Lost).unwrap();
+    assert!(loss.is_none(), "{loss:?}");
+    assert_eq!(left(&opened), whole);
+}
