@@ -15,8 +15,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, FindCoordinatorRequest, ListOffsetsRequest};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    BrokerId, CreateTopicsRequest, DescribeTopicPartitionsRequest, FindCoordinatorRequest, ListOffsetsRequest, MetadataRequest,
+};
 use kafka_protocol::protocol::StrBytes;
 use klamm::base::ErrorCode;
 use support::Client;
@@ -273,6 +277,26 @@ fn assert_not_served(client: &mut Client, topic: &str, partition: i32) {
 }
 
 /// What a group has committed, once its coordinator has been loaded.
+/// Asserts what clients are told of partition 0 of a topic: error, leader, and the replicas that are offline.
+fn assert_seen(client: &mut Client, topic: &str, expected: (Option<ErrorCode>, i32, &[i32])) {
+    for version in [0, 4, 5, 13] {
+        let asked = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
+        let request = MetadataRequest::default().with_topics(Some(vec![asked]));
+        let response = client.call(version, &request);
+        let partition = &response.topics[0].partitions[0];
+        let offline: Vec<i32> = partition.offline_replicas.iter().map(|id| id.0).collect();
+        let (code, leader, of) = expected;
+        let of = if version >= 5 { of } else { &[] };
+        assert_eq!((error(partition.error_code), partition.leader_id.0, &*offline), (code, leader, of), "{topic}, v{version}");
+    }
+    let asked = TopicRequest::default().with_name(topic_name(topic));
+    let request = DescribeTopicPartitionsRequest::default().with_topics(vec![asked]).with_response_partition_limit(10);
+    let response = client.call(0, &request);
+    let partition = &response.topics[0].partitions[0];
+    let offline: Vec<i32> = partition.offline_replicas.iter().map(|id| id.0).collect();
+    assert_eq!((partition.leader_id.0, &*offline), (expected.1, expected.2), "{topic}");
+}
+
 fn committed(client: &mut Client, group: &str, topic: &str) -> i64 {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -578,7 +602,9 @@ fn a_log_that_cannot_be_opened_is_neither_served_nor_touched() {
     let mut client = Client::connect(broker.address());
     assert_not_served(&mut client, "t", 0);
     assert_eq!(client.make_topic("t"), 1, "it is still there");
+    assert_seen(&mut client, "t", (Some(ErrorCode::LeaderNotAvailable), -1, &[1]));
     assert_eq!(client.make_topic("other"), 1);
+    assert_seen(&mut client, "other", (None, 1, &[]));
     assert_eq!(client.try_produce("other", 0, -1, batch(&[&value(0)])), Ok(0));
     assert_not_served(&mut client, "t", 0);
     broker.stop();

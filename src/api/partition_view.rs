@@ -10,6 +10,8 @@ pub struct PartitionView<'a> {
     pub image: &'a MetadataImage,
     pub listener: &'a str,
     pub partition: &'a PartitionRegistration,
+    /// This broker, if it hosts the partition without its log: it knows of that alone, and the metadata say that all is well.
+    pub offline_at: Option<ids::BrokerId>,
 }
 
 impl PartitionView<'_> {
@@ -21,21 +23,23 @@ impl PartitionView<'_> {
     /// The leader, if the client can reach it.
     pub fn leader(&self) -> Option<BrokerId> {
         let leader = self.partition.leader;
-        self.is_alive(leader).then_some(BrokerId(leader))
+        (self.is_alive(leader) && self.offline_at != Some(leader)).then_some(BrokerId(leader))
     }
 
     /// Whether there is a leader, be it out of reach.
     pub fn is_led(&self) -> bool {
-        self.image.broker(self.partition.leader).is_some_and(|b| !b.fenced)
+        let leader = self.partition.leader;
+        self.offline_at != Some(leader) && self.image.broker(leader).is_some_and(|b| !b.fenced)
     }
 
-    /// Replicas that do not serve: on a broker that is not alive, or in a directory that is offline (KIP-112, KIP-858).
+    /// Replicas that do not serve: on a broker that is not alive, or in a directory that is offline (KIP-112, KIP-858), or without a log.
     pub fn offline_replicas(&self) -> Vec<BrokerId> {
         let in_offline_dir = |id: ids::BrokerId| {
             let directory = self.partition.directory_of(id);
             directory.is_some_and(|directory| self.image.broker(id).is_some_and(|broker| !broker.has_online_dir(directory)))
         };
-        ids(self.partition.replicas.iter().copied().filter(|id| !self.is_alive(*id) || in_offline_dir(*id)))
+        let is_offline = |id: ids::BrokerId| !self.is_alive(id) || in_offline_dir(id) || self.offline_at == Some(id);
+        ids(self.partition.replicas.iter().copied().filter(|id| is_offline(*id)))
     }
 }
 
@@ -55,6 +59,10 @@ mod tests {
 
     /// Brokers 1 (alive), 2 (fenced) and 3 (alive, not on the listener OUT) register; what is seen through a listener.
     fn seen(listener: &str, leader: i32, directory_of_1: Uuid) -> (Option<i32>, bool, Vec<i32>) {
+        seen_from(None, listener, leader, directory_of_1)
+    }
+
+    fn seen_from(offline_at: Option<i32>, listener: &str, leader: i32, directory_of_1: Uuid) -> (Option<i32>, bool, Vec<i32>) {
         let mut brokers = [broker(1), broker(2), broker(3)];
         brokers[1].fenced = true;
         let mut out = brokers[0].endpoints[0].clone();
@@ -66,7 +74,7 @@ mod tests {
         let directories = smallvec![directory_of_1, DIRECTORY_UNASSIGNED, DIRECTORY_UNASSIGNED, DIRECTORY_UNASSIGNED];
         let mut partition = PartitionRegistration::new(smallvec![1, 2, 3, 4], directories, smallvec![1, 3]);
         partition.leader = leader;
-        let view = PartitionView { image: &image, listener, partition: &partition };
+        let view = PartitionView { image: &image, listener, partition: &partition, offline_at };
         (view.leader().map(|id| id.0), view.is_led(), view.offline_replicas().into_iter().map(|id| id.0).collect())
     }
 
@@ -84,5 +92,11 @@ mod tests {
     fn a_replica_in_a_directory_that_its_broker_lost_is_offline() {
         assert_eq!(seen("PLAINTEXT", 1, Uuid::from_u128(999)).2, [1, 2, 4]);
         assert_eq!(seen("PLAINTEXT", 1, DIRECTORY_UNASSIGNED).2, [2, 4]);
+    }
+
+    #[test]
+    fn a_replica_without_its_log_is_offline_and_does_not_lead() {
+        assert_eq!(seen_from(Some(1), "PLAINTEXT", 1, DIRECTORY_UNASSIGNED), (None, false, vec![1, 2, 4]));
+        assert_eq!(seen_from(Some(1), "PLAINTEXT", 3, DIRECTORY_UNASSIGNED), (Some(3), true, vec![1, 2, 4]));
     }
 }

@@ -30,7 +30,7 @@ pub fn meaning(code: ErrorCode) -> Option<&'static str> {
         NonEmptyGroup => "the group still has members",
         GroupIdNotFound => "there is no such group",
         InvalidRecord => "the broker refuses the record",
-        KafkaStorageError => "the broker's disk failed",
+        KafkaStorageError => "the log of the partition cannot be read or written; the broker's log says why",
         PolicyViolation => "a rule of the cluster forbids it",
         GroupSubscribedToTopic => "the group still reads the topic",
         UnknownTopicId => "the topic was deleted",

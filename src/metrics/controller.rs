@@ -26,7 +26,7 @@ metrics! {
     /// Partitions in the cluster.
     pub PARTITIONS = gauge "kafka_controller_kafkacontroller_globalpartitioncount" [];
 
-    /// Partitions without a leader.
+    /// Partitions without a leader, and those of which the leader cannot open the log.
     pub OFFLINE_PARTITIONS = gauge "kafka_controller_kafkacontroller_offlinepartitionscount" [];
 
     /// Partitions led by another replica than the preferred one.

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::ids::{NO_LEADER, TopicPartition};
+use crate::base::ids::{BrokerId, NO_LEADER, TopicPartition};
 use crate::base::logging::EventCounts;
 use crate::base::time::Clock;
 use crate::broker::Broker;
@@ -21,6 +21,7 @@ use crate::metrics::log::LogDirectoryGauges;
 use crate::metrics::partitions::PartitionGauges;
 use crate::metrics::replication::FetchSessionGauges;
 use crate::metrics::{Exporter, Metrics, Samples};
+use crate::replica::manager::OfflinePartitions;
 use crate::replica::partition::Partition;
 use crate::server::limits::RequestMemory;
 use crate::storage::cleaner::CleanerStats;
@@ -67,7 +68,7 @@ impl Observed {
         let Observed { broker, memory, .. } = self;
         let image = broker.metadata.image();
         out.broker_state(self.state(&image));
-        out.controller((image.controller_id() == broker.id).then(|| cluster(&image)));
+        out.controller((image.controller_id() == broker.id).then(|| cluster(&image, broker.id, &broker.replicas.offline())));
         out.quorum(QuorumGauges {
             leader: Some(image.controller_id()).filter(|id| *id >= 0),
             epoch: image.claim_epoch().into(),
@@ -161,7 +162,8 @@ impl Observed {
     }
 }
 
-fn cluster(image: &MetadataImage) -> ClusterGauges {
+/// `offline` is what this broker hosts without its log: nobody serves that, though the metadata name a leader.
+fn cluster(image: &MetadataImage, this: BrokerId, offline: &OfflinePartitions) -> ClusterGauges {
     let mut cluster = ClusterGauges { topics: image.topics().len(), ..ClusterGauges::default() };
     for broker in image.brokers().values() {
         if broker.fenced {
@@ -170,10 +172,34 @@ fn cluster(image: &MetadataImage) -> ClusterGauges {
             cluster.active_brokers += 1;
         }
     }
-    for (_, partition) in image.topics().iter_by_id().flat_map(|topic| topic.iter()) {
+    let partitions = image.topics().iter_by_id().flat_map(|topic| topic.iter().map(|(number, p)| ((topic.id, number), p)));
+    for (id, partition) in partitions {
         cluster.partitions += 1;
-        cluster.offline_partitions += usize::from(partition.leader == NO_LEADER);
+        cluster.offline_partitions +=
+            usize::from(partition.leader == NO_LEADER || partition.leader == this && offline.contains(&id));
         cluster.not_preferred += usize::from(partition.replicas.first() != Some(&partition.leader));
     }
     cluster
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::metadata::testing::{broker, claim, partition, replay_all, topic};
+    use crate::metadata::{MetadataRecord, RecordBatch};
+
+    #[test]
+    fn a_partition_that_its_leader_hosts_without_a_log_is_offline() {
+        let records = vec![MetadataRecord::RegisterBroker(Box::new(broker(1))), topic(7, "t"), partition(7, 0), partition(7, 1)];
+        let image = replay_all(MetadataImage::default(), &[claim(1), RecordBatch { claim_epoch: 1, seq: 1, records }]);
+        let led = image.topics().iter().flat_map(|topic| topic.iter()).all(|(_, partition)| partition.leader == 1);
+        assert!(led, "the broker in question leads them");
+        let offline = |this, partitions: &[i32]| {
+            let partitions = partitions.iter().map(|number| (Uuid::from_u128(7), *number)).collect();
+            cluster(&image, this, &partitions).offline_partitions
+        };
+        assert_eq!((offline(1, &[]), offline(1, &[1]), offline(1, &[0, 1]), offline(2, &[1])), (0, 1, 2, 0));
+    }
 }

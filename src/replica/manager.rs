@@ -6,7 +6,7 @@
 //! until there is.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -98,6 +98,9 @@ pub struct Applied {
     pub resigned: Vec<i32>,
 }
 
+/// Partitions hosted without their logs, by topic and number.
+pub type OfflinePartitions = HashSet<(TopicId, i32)>;
+
 pub struct ReplicaManager {
     broker_id: BrokerId,
     pub logs: LogManager,
@@ -107,13 +110,23 @@ pub struct ReplicaManager {
     found: Mutex<HashMap<TopicPartition, Log>>,
     /// Topics with partitions for whose logs space or descriptors were wanting.
     unhosted: Mutex<BTreeSet<TopicId>>,
+    /// Apart from the partitions, because every answer with metadata asks for it and there are none as a rule.
+    offline: ArcSwap<OfflinePartitions>,
 }
 
 impl ReplicaManager {
     /// `found` are the logs that lie in the directories.
     pub fn new(broker_id: BrokerId, logs: LogManager, found: Vec<Log>, metrics: Arc<Metrics>) -> Self {
         let found = found.into_iter().map(|log| (log.partition().clone(), log)).collect();
-        Self { broker_id, logs, metrics, hosted: RwLock::default(), found: Mutex::new(found), unhosted: Mutex::default() }
+        Self {
+            broker_id,
+            logs,
+            metrics,
+            hosted: RwLock::default(),
+            found: Mutex::new(found),
+            unhosted: Mutex::default(),
+            offline: ArcSwap::default(),
+        }
     }
 
     pub fn topic(&self, name: &str) -> Option<Arc<HostedTopic>> {
@@ -122,6 +135,11 @@ impl ReplicaManager {
 
     pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<HostedTopic>> {
         self.hosted.read().by_id.get(&id).cloned()
+    }
+
+    /// Partitions that cannot be served here, because their logs cannot be had.
+    pub fn offline(&self) -> Arc<OfflinePartitions> {
+        self.offline.load_full()
     }
 
     pub fn topics(&self) -> Vec<Arc<HostedTopic>> {
@@ -146,7 +164,7 @@ impl ReplicaManager {
         let mut partitions = hosted.partitions();
         partitions.resize(topic.partitions.len(), None);
         let mut applied = Applied::default();
-        let mut missing = Vec::new();
+        let (mut missing, mut offline) = (Vec::new(), Vec::new());
         let (mut lacks_room, lacked_room) = (false, self.unhosted.lock().contains(&topic.id));
         for (number, registration) in topic.iter() {
             if !registration.replicas.contains(&self.broker_id) {
@@ -169,6 +187,7 @@ impl ReplicaManager {
                     }
                     Err(absent) => {
                         missing.extend(matches!(absent, NoLog::Missing).then_some(number));
+                        offline.push((topic.id, number));
                         Some(Partition::offline(name, topic.id, hosted.metrics.clone()))
                     }
                 };
@@ -196,6 +215,9 @@ impl ReplicaManager {
         }
         if lacked_room && !lacks_room {
             info!(topic = %topic.name, "its partitions are hosted, now that there is room");
+        }
+        if !offline.is_empty() {
+            self.offline.rcu(|known| known.iter().chain(&offline).copied().collect::<OfflinePartitions>());
         }
         applied
     }
@@ -289,6 +311,9 @@ impl ReplicaManager {
         }
         drop(hosted);
         self.unhosted.lock().remove(&id);
+        if self.offline.load().iter().any(|(of, _)| *of == id) {
+            self.offline.rcu(|known| known.iter().filter(|(of, _)| *of != id).copied().collect::<OfflinePartitions>());
+        }
         let mut logs = Vec::new();
         for partition in topic.partitions().iter().flatten() {
             let offline = partition.is_offline();

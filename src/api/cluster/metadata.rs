@@ -23,7 +23,8 @@ use crate::base::ErrorCode;
 use crate::base::ids::{NO_LEADER, TopicId};
 use crate::broker::topics::is_internal;
 use crate::controller::validate_topic_name;
-use crate::metadata::{MetadataImage, PartitionRegistration, TopicImage};
+use crate::metadata::{MetadataImage, TopicImage};
+use crate::replica::manager::OfflinePartitions;
 
 /// All operations that ACLs know for a topic, as a bit field: READ 3, WRITE 4, CREATE 5, DELETE 6, ALTER 7, DESCRIBE 8,
 /// DESCRIBE_CONFIGS 10, ALTER_CONFIGS 11. Without an authorizer everybody may do everything.
@@ -93,6 +94,7 @@ impl Answer {
     /// `failed` names topics that could not be created, and why.
     fn build(&self, session: &Session, failed: &HashMap<Arc<str>, ErrorCode>) -> MetadataResponse {
         let image = session.broker.metadata.image();
+        let offline = session.broker.replicas.offline();
         let alive = session.broker.endpoints.alive(&image, &session.listener, session.local);
         let brokers = alive.into_iter().map(|broker| {
             let response =
@@ -103,8 +105,8 @@ impl Answer {
         // Any broker takes admin requests, so any may be named as controller.
         let controller = brokers.first().map_or(BrokerId(NO_LEADER), |b| b.node_id);
         let topics = match self.all {
-            true => image.topics().iter().map(|t| self.topic(session, &image, t)).collect(),
-            false => self.topics.iter().map(|t| self.requested(session, &image, t, failed)).collect(),
+            true => image.topics().iter().map(|t| self.topic(session, &image, &offline, t)).collect(),
+            false => self.topics.iter().map(|t| self.requested(session, &image, &offline, t, failed)).collect(),
         };
         let response = MetadataResponse::default().with_brokers(brokers).with_controller_id(controller).with_topics(topics);
         let cluster_id = image.cluster().map(|c| StrBytes::from_string(c.cluster_id.to_string()));
@@ -119,18 +121,19 @@ impl Answer {
         &self,
         session: &Session,
         image: &MetadataImage,
+        offline: &OfflinePartitions,
         asked: &MetadataRequestTopic,
         failed: &HashMap<Arc<str>, ErrorCode>,
     ) -> MetadataResponseTopic {
         if !asked.topic_id.is_nil() {
             return match image.topic_by_id(asked.topic_id) {
-                Some(topic) => self.topic(session, image, topic),
+                Some(topic) => self.topic(session, image, offline, topic),
                 None => self.refused(ErrorCode::UnknownTopicId, None, asked.topic_id),
             };
         }
         let name = asked.name.clone().unwrap_or_default();
         if let Some(topic) = image.topic(&name) {
-            return self.topic(session, image, topic);
+            return self.topic(session, image, offline, topic);
         }
         let code = match (validate_topic_name(&name), failed.get(name.as_str())) {
             (Err(_), _) => ErrorCode::InvalidTopicException,
@@ -147,11 +150,20 @@ impl Answer {
         if self.version >= 10 { topic.with_topic_id(id) } else { topic }
     }
 
-    fn topic(&self, session: &Session, image: &MetadataImage, topic: &TopicImage) -> MetadataResponseTopic {
-        let partitions = topic.iter().map(|(index, p)| self.partition(session, image, index, p)).collect();
+    fn topic(
+        &self,
+        session: &Session,
+        image: &MetadataImage,
+        offline: &OfflinePartitions,
+        topic: &TopicImage,
+    ) -> MetadataResponseTopic {
+        let partitions = topic.iter().map(|(index, partition)| {
+            let offline_at = offline.contains(&(topic.id, index)).then_some(session.broker.id);
+            self.partition(index, &PartitionView { image, listener: &session.listener, partition, offline_at })
+        });
         let mut response = MetadataResponseTopic::default()
             .with_name(Some(TopicName(StrBytes::from_string(topic.name.to_string()))))
-            .with_partitions(partitions)
+            .with_partitions(partitions.collect())
             .with_is_internal(self.version >= 1 && is_internal(&topic.name));
         if self.version >= 10 {
             response.topic_id = topic.id;
@@ -163,14 +175,8 @@ impl Answer {
     }
 
     /// `KRaftMetadataCache.getPartitionMetadata`.
-    fn partition(
-        &self,
-        session: &Session,
-        image: &MetadataImage,
-        index: i32,
-        partition: &PartitionRegistration,
-    ) -> MetadataResponsePartition {
-        let view = PartitionView { image, listener: &session.listener, partition };
+    fn partition(&self, index: i32, view: &PartitionView<'_>) -> MetadataResponsePartition {
+        let partition = view.partition;
         // Version 0 has no way to say that a replica is offline, so such replicas are left out.
         let listed = |of: &[i32]| ids(of.iter().copied().filter(|id| self.version > 0 || view.is_alive(*id)));
         let (replicas, isr) = (listed(&partition.replicas), listed(&partition.isr));

@@ -4,6 +4,7 @@
 //! its cursor says where the next one begins. `partitions of a page ≤ limit`, and a topic that does not exist takes no room.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kafka_protocol::messages::describe_topic_partitions_request::Cursor;
 use kafka_protocol::messages::describe_topic_partitions_response::{
@@ -13,14 +14,15 @@ use kafka_protocol::messages::{BrokerId, DescribeTopicPartitionsRequest, Describ
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::cluster::metadata::ALL_TOPIC_OPERATIONS;
-use crate::api::partition_view::{PartitionView, ids};
+use crate::api::partition_view::{PartitionView, ids as ids_of};
 use crate::api::reply::Reply;
 use crate::api::session::Context;
 use crate::base::ErrorCode;
-use crate::base::ids::NO_LEADER;
+use crate::base::ids::{self, NO_LEADER};
 use crate::broker::topics::is_internal;
 use crate::controller::validate_topic_name;
-use crate::metadata::{MetadataImage, TopicImage};
+use crate::metadata::{MetadataImage, PartitionRegistration, TopicImage};
+use crate::replica::manager::OfflinePartitions;
 
 /// `max.request.partition.size.limit`.
 const MOST_PARTITIONS: i32 = 2000;
@@ -30,6 +32,8 @@ pub fn handle(cx: &Context, request: DescribeTopicPartitionsRequest) -> Reply<De
     let page = Page {
         image: &image,
         listener: &cx.session.listener,
+        broker: cx.broker().id,
+        offline: cx.broker().replicas.offline(),
         cursor: request.cursor.as_ref(),
         left: request.response_partition_limit.clamp(1, MOST_PARTITIONS) as usize,
         response: DescribeTopicPartitionsResponse::default(),
@@ -57,6 +61,9 @@ fn invalid_request(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPar
 struct Page<'a> {
     image: &'a MetadataImage,
     listener: &'a str,
+    broker: ids::BrokerId,
+    /// Those of this broker.
+    offline: Arc<OfflinePartitions>,
     cursor: Option<&'a Cursor>,
     /// Partitions for which there is still room.
     left: usize,
@@ -93,7 +100,8 @@ impl<'a> Page<'a> {
     fn add(&mut self, topic: &TopicImage) -> Option<i32> {
         let cursor = self.cursor.filter(|cursor| **cursor.topic_name == *topic.name);
         let first = cursor.map_or(0, |cursor| cursor.partition_index as usize);
-        let partitions: Vec<_> = topic.iter().skip(first).take(self.left).map(|(index, p)| self.partition(index, p)).collect();
+        let partitions: Vec<_> =
+            topic.iter().skip(first).take(self.left).map(|(index, p)| self.partition(topic, index, p)).collect();
         let next = first + partitions.len();
         self.left -= partitions.len();
         self.response.topics.push(
@@ -124,18 +132,20 @@ impl<'a> Page<'a> {
 
     fn partition(
         &self,
+        topic: &TopicImage,
         index: i32,
-        partition: &crate::metadata::PartitionRegistration,
+        partition: &PartitionRegistration,
     ) -> DescribeTopicPartitionsResponsePartition {
-        let view = PartitionView { image: self.image, listener: self.listener, partition };
+        let offline_at = self.offline.contains(&(topic.id, index)).then_some(self.broker);
+        let view = PartitionView { image: self.image, listener: self.listener, partition, offline_at };
         DescribeTopicPartitionsResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(view.leader().unwrap_or(BrokerId(NO_LEADER)))
             .with_leader_epoch(partition.leader_epoch)
-            .with_replica_nodes(ids(partition.replicas.iter().copied()))
-            .with_isr_nodes(ids(partition.isr.iter().copied()))
-            .with_eligible_leader_replicas(Some(ids(partition.elr().iter().copied())))
-            .with_last_known_elr(Some(ids(partition.last_known_elr().iter().copied())))
+            .with_replica_nodes(ids_of(partition.replicas.iter().copied()))
+            .with_isr_nodes(ids_of(partition.isr.iter().copied()))
+            .with_eligible_leader_replicas(Some(ids_of(partition.elr().iter().copied())))
+            .with_last_known_elr(Some(ids_of(partition.last_known_elr().iter().copied())))
             .with_offline_replicas(view.offline_replicas())
     }
 

@@ -116,6 +116,7 @@ fn a_log_that_cannot_be_opened_is_not_served_and_stays_as_it_is() {
         assert_eq!(apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), is_new), if is_new { vec![] } else { vec![1] });
         assert_offline(&replicas, 0);
         assert_eq!(ends(&replicas), [None, Some(1)]);
+        assert_eq!(*replicas.offline(), OfflinePartitions::from([(Uuid::from_u128(7), 0)]));
     }
     write(&replicas, 1);
     assert_eq!(files(), before);
@@ -182,6 +183,7 @@ fn a_log_that_cannot_be_opened_goes_with_its_topic() {
     let replicas = start(&disk, &["/a"]);
     apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), false);
     replicas.delete(Uuid::from_u128(7), NOW).unwrap();
+    assert!(replicas.offline().is_empty());
     let left = names(&disk, "/a");
     assert!(left.len() == 2 && left.iter().all(|name| name.ends_with("-delete")), "{left:?}");
     assert_eq!(apply(&replicas, &topic(8, &[DIRECTORY_UNASSIGNED; 2]), true), [0, 1]);
