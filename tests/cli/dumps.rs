@@ -120,6 +120,10 @@ fn what_cannot_be_shown_is_told() {
     at.fails(1, "dump notes.txt", &["notes.txt is none of the files of a data directory"]);
     at.fails(1, "dump .", &["is a directory", "--verify"]);
     at.fails(1, "dump 00000000000000000000.log", &["cannot open 00000000000000000000.log", "No such file"]);
+    for path in ["nosuch", "nosuchdir/recovery-point-offset-checkpoint", "leader-epoch-checkpoint", "x/partition.metadata"] {
+        at.fails(1, &format!("dump {path}"), &[&format!("cannot open {path}"), "No such file"]);
+    }
     at.fails(1, "dump --verify .", &["no log segments to verify"]);
+    at.fails(1, "dump --verify notes.txt", &["notes.txt is a file", "tip: ", "klamm dump --verify ."]);
     at.fails(2, "dump", &["<PATH>"]);
 }

@@ -22,7 +22,7 @@ use super::output::Format;
 #[derive(Args)]
 #[command(
     after_help = "Files are known by their names: *.log, *.index, *.timeindex, *.txnindex, *.snapshot, *.checkpoint, leader-epoch-checkpoint,
-the offset checkpoints, partition.metadata, meta.properties, and klamm's metadata (metadata/*.log, *.snapshot, vote, committed).
+the offset checkpoints, partition.metadata, meta.properties, and klamm's metadata (metadata/*.log, *.snapshot, voter, committed).
 With --output json every batch or entry is an object on a line of its own.
 
 Examples:
@@ -69,6 +69,11 @@ enum Decoder {
 
 pub fn run(args: DumpArgs) -> Result {
     if args.verify {
+        if let Some(file) = args.paths.iter().find(|path| path.is_file()) {
+            let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let message = format!("{} is a file; a log is verified with all that lies beside it", file.display());
+            return Err(CliError::failed_with_tip(message, format!("name its directory: klamm dump --verify {}", dir.display())));
+        }
         return verify::verify(&args.paths, args.deep, args.format);
     }
     let mut sink = Sink::new(args.format);
@@ -84,7 +89,8 @@ pub fn run(args: DumpArgs) -> Result {
 
 impl DumpArgs {
     fn dump(&self, path: &Path, sink: &mut Sink) -> Result {
-        if path.is_dir() {
+        // Some readers take a file that is missing for one that is empty, as a broker does.
+        if std::fs::metadata(path).map_err(CliError::file("open", path))?.is_dir() {
             let message = format!("{} is a directory", path.display());
             return Err(CliError::failed_with_tip(message, "name files in it, or check all of it with --verify"));
         }
