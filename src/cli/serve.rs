@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::connect;
-use crate::base::logging::{LogFormat, Logging};
+use crate::base::logging::{Levels, LogFormat, Logging};
 use crate::base::supervisor;
 use crate::config::listeners::Listener;
 use crate::config::{Inputs, Settings, load, render};
@@ -48,7 +48,7 @@ pub struct ServeArgs {
     check: bool,
     /// What is logged, to stderr: error, warn, info, debug, trace, or by module as in `info,klamm.storage=debug`
     #[arg(long, value_name = "LEVELS", env = "KLAMM_LOG", default_value = "info")]
-    log_level: String,
+    log_level: Levels,
     /// How it is logged: human, or json, an object a line
     #[arg(long, value_name = "FORMAT", env = "KLAMM_LOG_FORMAT", default_value = "human")]
     log_format: LogFormat,
@@ -77,14 +77,14 @@ pub fn run(args: ServeArgs) -> ExitCode {
     let logging = match start_logging(&args) {
         Ok(logging) => logging,
         Err(problem) => {
-            eprintln!("klamm: {problem}");
+            eprintln!("error: {problem}");
             return ExitCode::from(2);
         }
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("klamm: cannot start the runtime: {error}");
+            eprintln!("error: cannot start the runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -95,7 +95,7 @@ fn settings(args: &ServeArgs) -> Result<Settings, String> {
     let file = match &args.config {
         None => None,
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| format!("klamm: cannot read {}: {e}", path.display()))?;
+            let text = std::fs::read_to_string(path).map_err(|e| format!("error: cannot read {}: {e}", path.display()))?;
             Some((path.display().to_string(), text))
         }
     };
@@ -110,15 +110,14 @@ fn settings(args: &ServeArgs) -> Result<Settings, String> {
 }
 
 fn start_logging(args: &ServeArgs) -> Result<Arc<Logging>, String> {
-    let levels = args.log_level.parse().map_err(|e| format!("--log-level {}: {e}", args.log_level))?;
-    Logging::start(levels, args.log_format).map_err(|e| e.to_string())
+    Logging::start(args.log_level.clone(), args.log_format).map_err(|e| e.to_string())
 }
 
 async fn serve(settings: Settings, logging: Arc<Logging>) -> ExitCode {
     let mut node = match Node::start_logged(settings, Some(logging)).await {
         Ok(node) => node,
         Err(error) => {
-            eprintln!("klamm: {error}");
+            eprintln!("error: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -142,7 +141,7 @@ async fn serve(settings: Settings, logging: Arc<Logging>) -> ExitCode {
             ExitCode::SUCCESS
         }
         error = node.failed() => {
-            eprintln!("klamm: the controller failed: {error}");
+            eprintln!("error: the controller failed: {error}");
             supervisor::stopping();
             node.stop().await;
             ExitCode::FAILURE

@@ -83,7 +83,9 @@ fn the_configuration_has_typos() {
     at.fails(2, "serve --set num.partitions", &["write --set key=value"]);
     at.fails(2, "serve --set log.segment.bytes=10", &["log.segment.bytes: `10` is not allowed", "at least 1048576"]);
     at.fails(2, "serve --listen 9092", &["--listen", "expected HOST:PORT, such as 127.0.0.1:9092"]);
-    at.fails(2, "serve --log-level loud", &["--log-level loud", "TRACE, DEBUG, INFO"]);
+    at.fails(2, "serve --log-level loud", &["error: ", "'loud' for '--log-level", "TRACE, DEBUG, INFO"]);
+    at.fails(2, "serve --log-level loud --check", &["'loud' for '--log-level", "TRACE, DEBUG, INFO"]);
+    at.fails(2, "serve --config nosuch.toml", &["error: cannot read nosuch.toml"]);
 }
 
 #[test]
