@@ -21,10 +21,24 @@ pub enum Front {
 
 /// A length that no honest client sends (`InvalidReceiveException` in Kafka); the connection ends.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("frame of {length} bytes, where 0 to {limit} are allowed (socket.request.max.bytes)")]
+#[error("{}frame of {length} bytes, where 0 to {limit} are allowed (socket.request.max.bytes)", self.speaks())]
 pub struct InvalidFrame {
     pub length: i32,
     pub limit: usize,
+}
+
+impl InvalidFrame {
+    /// What the four bytes are in another protocol: nobody would guess that from a number of bytes.
+    fn speaks(&self) -> &'static str {
+        match &self.length.to_be_bytes() {
+            // A handshake record of SSL 3.0 or any TLS.
+            [0x16, 0x03, ..] => "the client speaks TLS, and this listener does not: ",
+            b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"OPTI" | b"HTTP" => {
+                "the client speaks HTTP, and this listener Kafka's protocol: "
+            }
+            _ => "",
+        }
+    }
 }
 
 /// Takes the next frame off the buffer, if it is all there.
@@ -60,6 +74,15 @@ mod tests {
         for (bytes, length) in [([0xff; 4], -1), ([0x7f, 0xff, 0xff, 0xff], i32::MAX), ([0, 0, 0, 101], 101)] {
             let mut buffer = BytesMut::from(&bytes[..]);
             assert_eq!(take(&mut buffer, 100), Err(InvalidFrame { length, limit: 100 }));
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_recognised() {
+        for (bytes, word) in [(b"GET ", "HTTP"), (b"POST", "HTTP"), (b"\x16\x03\x01\x02", "TLS"), (b"\x7f\xff\xff\xff", "frame of")] {
+            let error = take(&mut BytesMut::from(&bytes[..]), 100 << 20).expect_err(word).to_string();
+            assert_eq!((error.contains("HTTP"), error.contains("TLS")), (word == "HTTP", word == "TLS"), "{error}");
+            assert!(error.contains(word), "{error}");
         }
     }
 }
