@@ -129,6 +129,11 @@ pub fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     if items.is_empty() { "-".into() } else { items.join(",") }
 }
 
+/// One a line.
+pub fn lines<T: AsRef<str>>(items: &[T]) -> String {
+    items.iter().map(|item| format!("{}\n", item.as_ref())).collect()
+}
+
 /// A number of bytes as people read it: `512 B`, `1.5 MiB`.
 pub fn size(bytes: i64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

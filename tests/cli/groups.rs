@@ -36,6 +36,22 @@ fn lag_is_told() {
 }
 
 #[test]
+fn json_holds_what_is_asked_for() {
+    let (_node, at) = with_a_group();
+    assert_eq!(at.json("group list --names"), json!(["billing"]));
+    for (option, has) in [("", [true, true]), ("--members", [true, false]), ("--state", [false, false])] {
+        let described = at.json(&format!("group describe billing {option}"));
+        assert_eq!(["members", "offsets"].map(|field| described[0].get(field).is_some()), has, "{option}: {described}");
+        assert_eq!(described[0]["member_count"], 0, "{option}");
+    }
+    let export = "group reset-offsets billing --all-topics --to-current --export --output json";
+    at.fails(2, export, &["--export prints CSV", "--output json"]);
+    let none = at.run("config describe --group billing --all");
+    assert_eq!(none.code, Some(0), "{}", none.stderr);
+    assert!(none.stderr.contains("nothing to configure for group billing"), "{}", none.stderr);
+}
+
+#[test]
 fn offsets_move_only_when_told_to() {
     let (_node, at) = with_a_group();
     let dry = at.run("group reset-offsets billing --all-topics --to-earliest");
@@ -90,7 +106,7 @@ fn one_target_is_needed_and_no_more() {
     let at = Terminal::without_broker();
     at.fails(2, "group reset-offsets billing --all-topics", &["--to-earliest"]);
     at.fails(2, "group reset-offsets billing --all-topics --to-earliest --to-latest", &["cannot be used with"]);
-    at.fails(2, "group reset-offsets billing --to-latest", &["--topic"]);
+    at.fails(2, "group reset-offsets billing --to-latest", &["--topic", "--all-topics", "--from-file"]);
     at.fails(2, "group reset-offsets billing --all-topics --to-latest --dry-run --execute", &["cannot be used with"]);
 }
 

@@ -45,12 +45,48 @@ fn what_is_there_already_is_an_error_unless_it_may_be() {
 }
 
 #[test]
+fn what_is_there_is_shown_beside_what_is_not() {
+    let node = TestNode::start(&[]);
+    let at = Terminal::at(&node);
+    at.ok("topic create orders rates");
+    assert_eq!(at.json("topic list --names"), json!(["orders", "rates"]));
+    let described = at.run("topic describe orders nosuch --output json");
+    described.failed(3, "topic describe orders nosuch", &["topic \"nosuch\" does not exist", "1 of 2 topics failed"]);
+    assert!(described.stdout.contains("\"name\": \"orders\""), "{}", described.stdout);
+    let offsets = at.run("topic offsets orders nosuch rates:9");
+    offsets.failed(3, "topic offsets orders nosuch", &["\"nosuch\" does not exist", "no partition 9", "2 of 3 topics failed"]);
+    assert!(offsets.stdout.contains("orders"), "{}", offsets.stdout);
+    at.fails(1, "topic describe nosuch neither", &["all 2 topics failed"]);
+    at.fails(1, "topic offsets nosuch neither", &["all 2 topics failed"]);
+    // What changes something changes nothing then.
+    at.fails(1, "topic add-partitions orders nosuch --num 1", &["topic \"nosuch\" does not exist"]);
+    assert_eq!(at.json("topic list")[0]["partitions"], 1);
+}
+
+#[test]
+fn the_clusters_own_topics_are_not_deleted_by_accident() {
+    let node = TestNode::start(&["group.initial.rebalance.delay.ms=0"]);
+    let at = Terminal::at(&node);
+    at.ok("topic create orders");
+    at.ok_with("a\n", "produce orders");
+    at.ok("consume orders --group readers --from-beginning -e");
+    let delete = "topic delete orders __consumer_offsets";
+    at.fails(1, delete, &["the cluster's own", "every group would forget its offsets", "nothing was deleted", "--force"]);
+    assert_eq!(at.ok("topic list --names --internal"), "__consumer_offsets\norders\n");
+    at.ok(&format!("{delete} --force"));
+    assert_eq!(at.ok("topic list --names"), "");
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let node = TestNode::start(&[]);
     let at = Terminal::at(&node);
     at.ok("topic create orders --dry-run");
     assert_eq!(at.ok("topic list --names"), "");
     at.fails(1, "topic create orders --dry-run --config retention.m=1", &["INVALID_CONFIG", "did you mean retention.ms?"]);
+    at.ok("topic create orders");
+    let refused = at.run("topic alter orders --config log.retention.ms=7d");
+    refused.failed(1, "topic alter", &["the nearest is retention.ms", "did you mean retention.ms?"]);
 }
 
 #[test]

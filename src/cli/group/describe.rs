@@ -45,8 +45,13 @@ struct Described {
     coordinator: String,
     /// Null if it is known of no partition.
     total_lag: Option<i64>,
-    members: Vec<Member>,
-    offsets: Vec<Progress>,
+    member_count: usize,
+    /// Left out where only the summary is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<Member>>,
+    /// Left out where only the summary, or only the members are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offsets: Option<Vec<Progress>>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +85,7 @@ impl Describe {
         let (mut described, mut errors) = (Vec::new(), Vec::new());
         for group in &groups {
             match describe(client, group).await {
-                Ok(one) => described.push(one),
+                Ok(one) => described.push(self.asked_for(one)),
                 Err(error) => errors.push(error),
             }
         }
@@ -90,7 +95,7 @@ impl Describe {
         if errors.len() == 1 && groups.len() == 1 {
             return Err(errors.remove(0));
         }
-        format.print(&described, || described.iter().map(|one| self.text(one)).collect::<Vec<_>>().join("\n"))?;
+        format.print(&described, || described.iter().map(Self::text).collect::<Vec<_>>().join("\n"))?;
         errors.iter().for_each(report);
         match errors.len() {
             0 => Ok(()),
@@ -99,19 +104,27 @@ impl Describe {
         }
     }
 
-    fn text(&self, described: &Described) -> String {
-        let Described { group, state, group_type, assignor, coordinator, total_lag, members, offsets } = described;
+    fn asked_for(&self, described: Described) -> Described {
+        Described {
+            members: described.members.filter(|_| !self.state),
+            offsets: described.offsets.filter(|_| !self.state && !self.members),
+            ..described
+        }
+    }
+
+    fn text(described: &Described) -> String {
+        let Described { group, state, group_type, assignor, coordinator, total_lag, member_count, members, offsets } = described;
         let summary = format!(
             "{group}\n  state        {state}\n  type         {group_type}\n  assignor     {}\n  coordinator  {coordinator}\n  \
              members      {}\n  lag          {}\n",
             if assignor.is_empty() { "-" } else { assignor },
-            members.len(),
+            member_count,
             or_dash(*total_lag),
         );
-        let table = match (self.state, self.members) {
-            (true, _) => String::new(),
-            (_, true) => members_table(members),
-            _ => offsets_table(offsets),
+        let table = match (offsets, members) {
+            (Some(offsets), _) => offsets_table(offsets),
+            (None, Some(members)) => members_table(members),
+            (None, None) => String::new(),
         };
         if table.is_empty() { summary } else { format!("{summary}\n{table}") }
     }
@@ -140,8 +153,9 @@ async fn describe(client: &Client, group: &str) -> Result<Described> {
         assignor: description.assignor,
         coordinator: client.coordinator(Coordinated::Group(group)).await?.address().to_string(),
         total_lag: total(&offsets),
-        members: description.members.iter().map(Member::new).collect(),
-        offsets,
+        member_count: description.members.len(),
+        members: Some(description.members.iter().map(Member::new).collect()),
+        offsets: Some(offsets),
     })
 }
 

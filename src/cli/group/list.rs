@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::Result;
-use crate::cli::output::{Format, Table, note};
+use crate::cli::output::{Format, Table, lines, note};
 use crate::client::Client;
 use crate::client::group::admin::ListedGroup;
 
@@ -42,7 +42,11 @@ impl List {
         if rows.is_empty() && !format.is_json() {
             note(if none_at_all { "There are no groups." } else { "No group is like that." });
         }
-        format.print(&rows, || if self.names { names(&rows) } else { table(&rows) })
+        if self.names {
+            let names: Vec<&str> = rows.iter().map(|row| &*row.group).collect();
+            return format.print(&names, || lines(&names));
+        }
+        format.print(&rows, || table(&rows))
     }
 
     fn shows(&self, group: &ListedGroup) -> bool {
@@ -55,10 +59,6 @@ impl List {
 fn row(listed: ListedGroup) -> Row {
     let ListedGroup { group, protocol_type, state, group_type } = listed;
     Row { group, state, group_type, protocol_type }
-}
-
-fn names(rows: &[Row]) -> String {
-    rows.iter().map(|row| format!("{}\n", row.group)).collect()
 }
 
 fn table(rows: &[Row]) -> String {

@@ -16,8 +16,7 @@ use crate::client::{Client, ClientError};
 
 #[derive(Args)]
 #[command(
-    after_help = "Keys move to other partitions when the number of partitions changes: records of one key that were produced before stay where
-they are.
+    after_help = "Keys move to other partitions when the number of partitions changes: records of one key that were produced before stay where they are. If one of the topics does not exist, none is changed.
 
 Examples:
   klamm topic add-partitions orders --num 3

@@ -29,6 +29,18 @@ pub struct Delete {
     /// Do nothing about topics that are not there
     #[arg(long)]
     if_exists: bool,
+    /// Delete the cluster's own topics, too, with what they know: all groups' offsets, or all transactions
+    #[arg(long)]
+    force: bool,
+}
+
+/// What is lost with a topic of the cluster's own. Brokers delete it like any other, and make it anew, empty.
+fn lost_with(name: &str) -> Option<&'static str> {
+    match name {
+        "__consumer_offsets" => Some("every group would forget its offsets, and read from its end or its beginning"),
+        "__transaction_state" => Some("open transactions would hang, and nobody would know how those under way were to end"),
+        _ => None,
+    }
 }
 
 #[derive(Serialize)]
@@ -38,6 +50,11 @@ struct Deleted {
 
 impl Delete {
     pub async fn run(self, client: &Client, format: Format) -> Result {
+        let own = self.topics.iter().find_map(|name| Some((name, lost_with(name)?)));
+        if let Some((name, lost)) = own.filter(|_| !self.force) {
+            let message = format!("topic {name} is the cluster's own: without it {lost}");
+            return Err(CliError::failed_with_tip(message, "nothing was deleted; --force does it all the same"));
+        }
         let controller = client.controller().await?;
         let version = controller.version_of::<DeleteTopicsRequest>()?;
         let names = self.topics.iter().map(|name| topic_name(name));

@@ -25,7 +25,7 @@ use crate::client::{Client, ClientError, Connection};
 
 #[derive(Args)]
 #[command(
-    after_help = "Records are deleted from the beginning of a partition up to, and without, the offset. They cannot be brought back.
+    after_help = "Records are deleted from the beginning of a partition up to, and without, the offset. They cannot be brought back. If one of the partitions does not exist, nothing is deleted.
 
 Examples:
   klamm topic delete-records orders:0 --offset 1000

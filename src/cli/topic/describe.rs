@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::cli::connect::no_topic;
 use crate::cli::error::Result;
-use crate::cli::output::{Format, Table, list, or_dash, size};
+use crate::cli::outcome::tell_failures;
+use crate::cli::output::{Format, Table, list, or_dash, report, size};
 use crate::client::cluster::{Topics, topic_name};
 use crate::client::configs::ConfigResource;
 use crate::client::metadata::{Partition, Topic};
@@ -97,12 +98,16 @@ impl Describe {
         let asked = if names.is_empty() { Topics::All } else { Topics::Named(&names) };
         let metadata = client.metadata(asked, false).await?;
         let filters = self.under_replicated_partitions || self.unavailable_partitions;
-        let mut described = Vec::new();
+        let (mut described, mut errors) = (Vec::new(), Vec::new());
         for topic in metadata.topics.values() {
             match topic.error {
-                Some(crate::base::ErrorCode::UnknownTopicOrPartition) => return Err(no_topic(client, &topic.name).await?),
+                Some(crate::base::ErrorCode::UnknownTopicOrPartition) => {
+                    errors.push(no_topic(client, &topic.name).await?);
+                    continue;
+                }
                 Some(code) if topic.partitions.is_empty() => {
-                    return Err(ClientError::refused(format!("topic {}", topic.name), code).into());
+                    errors.push(ClientError::refused(format!("topic {}", topic.name), code).into());
+                    continue;
                 }
                 _ => {}
             }
@@ -118,7 +123,12 @@ impl Describe {
         if !filters {
             tell_compaction(client, &mut described).await;
         }
-        format.print(&described, || text(&described, filters))
+        if errors.len() == 1 && metadata.topics.len() == 1 {
+            return Err(errors.remove(0));
+        }
+        format.print(&described, || text(&described, filters))?;
+        errors.iter().for_each(report);
+        tell_failures(errors.len(), metadata.topics.len(), "topics")
     }
 
     fn shows(&self, partition: &Partition) -> bool {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::error::Result;
-use crate::cli::output::{Format, Table, note};
+use crate::cli::output::{Format, Table, lines, note};
 use crate::client::Client;
 use crate::client::cluster::Topics;
 use crate::client::metadata::Topic;
@@ -61,12 +61,12 @@ impl List {
             let others = if hidden > 0 { " but the cluster's own (--internal shows them)" } else { "" };
             note(format!("There are no topics{others}. Make one with 'klamm topic create NAME'."));
         }
-        format.print(&rows, || if self.names { names(&rows) } else { table(&rows) })
+        if self.names {
+            let names: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
+            return format.print(&names, || lines(&names));
+        }
+        format.print(&rows, || table(&rows))
     }
-}
-
-fn names(rows: &[Row]) -> String {
-    rows.iter().map(|row| format!("{}\n", row.name)).collect()
 }
 
 fn table(rows: &[Row]) -> String {

@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::base::ids::{Offset, TimestampMs, TopicPartition};
 use crate::base::time::Clock;
 use crate::cli::connect::meant_partitions;
-use crate::cli::error::Result;
+use crate::cli::error::{CliError, Result};
 use crate::cli::outcome::{Problem, tell_failures};
-use crate::cli::output::{Format, Table, or_dash};
+use crate::cli::output::{Format, Table, or_dash, report};
 use crate::cli::partitions::TopicPartitions;
 use crate::cli::when;
 use crate::client::offsets::{FoundOffset, IsolationLevel, OffsetSpec};
@@ -59,7 +59,15 @@ enum Found {
 impl Offsets {
     pub async fn run(self, client: &Client, format: Format) -> Result {
         let isolation = if self.read_committed { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted };
-        let partitions = meant_partitions(client, &self.topics).await?;
+        let (mut partitions, mut errors) = (Vec::new(), Vec::new());
+        for topic in &self.topics {
+            match meant_partitions(client, std::slice::from_ref(topic)).await {
+                Ok(meant) => partitions.extend(meant),
+                // What is not there is no reason to hide the rest; a broker that does not answer has nothing to show of it either.
+                Err(error @ (CliError::NoTopic { .. } | CliError::Failed { .. })) if self.topics.len() > 1 => errors.push(error),
+                Err(error) => return Err(error),
+            }
+        }
         let ask = async |spec| -> Result<_> {
             let wanted = partitions.iter().map(|partition| (partition.clone(), spec)).collect();
             Ok(client.list_offsets(wanted, isolation).await?)
@@ -77,7 +85,11 @@ impl Offsets {
             }
         };
         let failed = rows.iter().filter(|row| row.error.is_some()).count();
-        format.print(&rows, || self.text(&rows))?;
+        format.print(&rows, || if rows.is_empty() { String::new() } else { self.text(&rows) })?;
+        errors.iter().for_each(report);
+        if !errors.is_empty() {
+            return tell_failures(errors.len(), self.topics.len(), "topics");
+        }
         tell_failures(failed, rows.len(), "partitions")
     }
 

@@ -6,7 +6,7 @@ mod target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use self::csv::Plan;
@@ -26,7 +26,9 @@ use crate::client::offsets::IsolationLevel;
 use crate::client::{Client, ClientError};
 
 #[derive(Args)]
-#[command(after_help = "The members of the group must be stopped. Without --execute nothing is changed.
+#[command(group = ArgGroup::new("what").args(["topic", "all_topics", "from_file"]).required(true).multiple(true))]
+#[command(
+    after_help = "The members of the group must be stopped. Without --execute nothing is changed, and nothing either if a topic that is named does not exist.
 
 Examples:
   klamm group reset-offsets billing --all-topics --to-earliest
@@ -35,7 +37,8 @@ Examples:
   klamm group reset-offsets billing --all-topics --by-duration PT2H --execute
   klamm group reset-offsets billing --all-topics --shift-by -10 --execute
   klamm group reset-offsets billing --all-topics --to-current --export > offsets.csv
-  klamm group reset-offsets billing --from-file offsets.csv --execute")]
+  klamm group reset-offsets billing --from-file offsets.csv --execute"
+)]
 pub struct ResetOffsets {
     /// Groups whose offsets are moved
     #[arg(required_unless_present = "all_groups", value_name = "GROUP")]
@@ -44,7 +47,7 @@ pub struct ResetOffsets {
     #[arg(long, conflicts_with = "groups")]
     all_groups: bool,
     /// Topics, each with or without partitions
-    #[arg(long, short, value_name = "TOPIC[:PARTITIONS]", required_unless_present_any = ["all_topics", "from_file"])]
+    #[arg(long, short, value_name = "TOPIC[:PARTITIONS]")]
     topic: Vec<TopicPartitions>,
     /// Every topic that the group has committed offsets of
     #[arg(long, conflicts_with = "topic")]
@@ -106,6 +109,11 @@ struct Row {
 
 impl ResetOffsets {
     pub async fn run(self, client: &Client, format: Format) -> Result {
+        if self.export && format.is_json() {
+            return Err(CliError::Usage(
+                "--export prints CSV, as --from-file reads it; leave out one of --export and --output json".into(),
+            ));
+        }
         let groups = groups_meant(client, &self.groups, self.all_groups).await?;
         let target = self.target();
         let file = self.file(&groups)?;
