@@ -1,5 +1,8 @@
 //! `klamm bench`: every workload runs, and says what it measured. How fast is not this test's business.
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use crate::support::TestNode;
 use crate::terminal::Terminal;
 
@@ -28,6 +31,30 @@ fn every_workload_gives_figures() {
     let text = at.ok(&format!("bench api-versions -b {there} {BRIEFLY}"));
     assert!(text.contains("p99"), "{text}");
     assert_eq!(at.ok("topic list --names"), "", "what a benchmark makes, it takes away");
+}
+
+#[test]
+fn an_interrupted_benchmark_leaves_no_topic() {
+    let node = TestNode::start(&[]);
+    let at = Terminal::at(&node);
+    let there = node.address().to_string();
+    for workload in [&["produce"][..], &["partitions", "--count", "5", "--warmup", "60"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_klamm"))
+            .arg("bench")
+            .args(workload)
+            .args(["--seconds", "60", "--no-sync", "-b", &there])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        while at.ok("topic list --names").is_empty() {
+            assert!(child.try_wait().expect("it can be asked").is_none(), "{workload:?} has ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{workload:?}");
+        assert_eq!(at.ok("topic list --names"), "", "{workload:?}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod figure;
 mod frame;
 mod idle;
 mod load;
+mod made;
 mod mixed;
 mod options;
 mod pace;
@@ -86,7 +87,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
     fn go<W: Args + Workload>(with: &With<W>) -> Result<()> {
         run_rounds(&with.workload, &with.common)
     }
-    match args.workload {
+    made::with_interrupts(|| match args.workload {
         WorkloadArgs::ApiVersions(with) => go(&with),
         WorkloadArgs::Produce(with) => go(&with),
         WorkloadArgs::Flush(with) => run_rounds(&with.workload.into_produce(), &with.common),
@@ -97,5 +98,5 @@ pub fn run(args: BenchArgs) -> Result<()> {
         WorkloadArgs::Idle(with) => go(&with),
         WorkloadArgs::Partitions(with) => go(&with),
         WorkloadArgs::Start(with) => go(&with),
-    }
+    })
 }

@@ -8,6 +8,7 @@ use super::admin::Admin;
 use super::error::Result;
 use super::figure::Figure;
 use super::load::{self, DEPTH, Seat, Tempo};
+use super::made;
 use super::options::{Broker, Common};
 use super::produce::Producer;
 use super::run::Workload;
@@ -83,6 +84,9 @@ impl Workload for Partitions {
         let (topics, before) = (self.topics(), usage()?);
         let start = Instant::now();
         for (name, size) in &topics {
+            if !self.keep {
+                made::will_be(&broker.address, name);
+            }
             self.topic.create(&mut admin, name, *size)?;
         }
         let created = start.elapsed();
@@ -108,8 +112,7 @@ impl Workload for Partitions {
             figure.push("anonymous_kib_per_partition", "anonymous KiB/partition", grown / 1024.0 / f64::from(self.count));
         }
         if !self.keep {
-            let mut admin = Admin::connect(&broker.address)?;
-            topics.iter().try_for_each(|(name, _)| admin.delete_topic(name))?;
+            topics.iter().try_for_each(|(name, _)| made::delete(&broker.address, name))?;
         }
         Ok(figure)
     }

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::admin::{Admin, Leader, NewTopic};
 use super::error::{BenchError, Result};
+use super::made;
 use super::options::{Broker, key_value};
 
 #[derive(Args, Clone, Debug)]
@@ -73,11 +74,11 @@ impl TopicOptions {
             }
             None => fresh_name(),
         };
+        made::will_be(&broker.address, &name);
         self.create(&mut admin, &name, partitions)?;
         let outcome =
             admin.wait_until_ready(&name, partitions).and_then(|leaders| measure(&BenchTopic { name: name.clone(), leaders }));
-        // The connection may have been idle for as long as the measurement took: brokers hang up on those.
-        let deleted = Admin::connect(&broker.address).and_then(|mut admin| admin.delete_topic(&name));
+        let deleted = made::delete(&broker.address, &name);
         let value = outcome?;
         deleted.map(|()| value)
     }
