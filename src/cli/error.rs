@@ -29,7 +29,7 @@ pub enum CliError {
     #[error("{failed} of {all} {what} failed")]
     Partly { failed: usize, all: usize, what: &'static str },
     /// Something failed in the middle of a stream; what went before it was done.
-    #[error("stopped after {done} {what}, which were done")]
+    #[error("stopped after {}", done_of(*done, what))]
     Stopped { done: u64, what: &'static str },
     #[error("cannot {operation} {}: {source}", path.display())]
     File { operation: &'static str, path: PathBuf, source: io::Error },
@@ -39,6 +39,13 @@ pub enum CliError {
     Interrupted,
     #[error(transparent)]
     Bench(#[from] super::bench::BenchError),
+}
+
+fn done_of(done: u64, what: &str) -> String {
+    match done {
+        1 => format!("1 {}, which was done", what.trim_end_matches('s')),
+        _ => format!("{done} {what}, which were done"),
+    }
 }
 
 pub type Result<T = (), E = CliError> = std::result::Result<T, E>;
@@ -158,6 +165,13 @@ mod tests {
         ] {
             assert!(error.tip().is_some_and(|tip| tip.contains(word)), "{error}: {:?}", error.tip());
         }
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let stopped = |done| CliError::Stopped { done, what: "records" }.to_string();
+        assert_eq!(stopped(1), "stopped after 1 record, which was done");
+        assert_eq!(stopped(2), "stopped after 2 records, which were done");
     }
 
     #[test]

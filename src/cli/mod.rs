@@ -1,4 +1,4 @@
-//! The command line: one file or folder a noun. Everything but `serve` and `dump` speaks the wire, so it works against any Kafka.
+//! The command line: one file or folder a noun. What asks a broker speaks the wire, so it works against any Kafka.
 
 mod base64;
 pub mod bench;
@@ -34,8 +34,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 const AFTER_HELP: &str = "\
-Everything but serve and dump speaks Kafka's protocol, so it works with any Kafka. The broker is 127.0.0.1:9092 unless
---bootstrap-server or the variable KLAMM_BOOTSTRAP_SERVER names another; --output json makes output for programs.
+Commands that ask a broker speak Kafka's protocol, so they work with any Kafka. They ask 127.0.0.1:9092 unless --bootstrap-server or the variable KLAMM_BOOTSTRAP_SERVER names another. serve, dump, completion, man, version, config keys and config import ask none. --output json makes output for programs.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 done in part, 130 interrupted.
 

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use super::base64;
 use crate::base::ids::{Offset, TimestampMs};
@@ -58,7 +59,7 @@ fn text_or_base64(bytes: Option<&Bytes>) -> (Option<&str>, Option<String>) {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"key\": \"k\", \"value\": \"v\"}")]
 struct InputRecord {
     // What `consume` adds says where a record was, not where it goes.
     #[serde(rename = "topic")]
@@ -107,7 +108,13 @@ pub struct Parsed {
 
 /// Reads one line. The partition is only kept if `keep_partition`: a copy to another topic may have fewer.
 pub fn parse(line: &[u8], keep_partition: bool) -> Result<Parsed, String> {
-    let input: InputRecord = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let input: InputRecord = serde_json::from_slice(line).map_err(|error| match error.classify() {
+        // What the parser was about to read says nothing to somebody who did not know that JSON is wanted.
+        Category::Syntax | Category::Eof => {
+            format!("this is no JSON ({error}); expected an object such as {{\"key\": \"k\", \"value\": \"v\"}}")
+        }
+        _ => error.to_string(),
+    })?;
     let headers = match input.headers {
         InputHeaders::Map(map) => map.into_iter().map(|(key, value)| (Bytes::from(key), bytes(Some(value)))).collect(),
         InputHeaders::List(list) => {

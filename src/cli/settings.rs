@@ -5,6 +5,7 @@
 use std::str::FromStr;
 
 use crate::config::def::{Scope, TOPIC};
+use crate::config::key::Update;
 
 /// A key and the value it is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +44,26 @@ pub fn topic_setting(text: &str) -> Result<Setting, String> {
     Ok(Setting { value, ..setting })
 }
 
-/// What an unknown key was probably meant to be.
+/// What an unknown key was probably meant to be, or which key can be changed in place of one that cannot.
 pub fn meant(scope: &Scope, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Option<String> {
-    let unknown = keys.into_iter().find(|key| scope.find(key.as_ref()).is_none())?;
-    scope.nearest(unknown.as_ref()).map(|nearest| format!("did you mean {nearest}?"))
+    let keys: Vec<_> = keys.into_iter().collect();
+    match keys.iter().find(|key| scope.find(key.as_ref()).is_none()) {
+        Some(unknown) => scope.nearest(unknown.as_ref()).map(|nearest| format!("did you mean {nearest}?")),
+        None => keys.iter().find_map(|key| in_place_of(scope, key.as_ref())),
+    }
+}
+
+/// Brokers have some times in milliseconds, in minutes and in hours, and only the first can be changed while they run.
+fn in_place_of(scope: &Scope, name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".hours").or_else(|| name.strip_suffix(".minutes"))?;
+    let millis = scope.find(&format!("{stem}.ms")).filter(|key| key.update == Update::ClusterWide)?;
+    Some(format!("{name} needs a restart; {} can be changed while the broker runs", millis.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::def::BROKER;
 
     #[test]
     fn units_become_plain_numbers_where_the_key_is_known() {
@@ -74,5 +86,14 @@ mod tests {
     fn a_mistyped_key_finds_the_one_meant() {
         assert_eq!(meant(&TOPIC, ["cleanup.policy", "retention.m"]).as_deref(), Some("did you mean retention.ms?"));
         assert_eq!(meant(&TOPIC, ["retention.ms"]), None);
+        assert_eq!(meant(&TOPIC, ["log.retention.ms"]).as_deref(), Some("did you mean retention.ms?"));
+    }
+
+    #[test]
+    fn a_key_that_needs_a_restart_has_one_beside_it_that_does_not() {
+        for name in ["log.retention.hours", "log.retention.minutes"] {
+            assert!(meant(&BROKER, [name]).is_some_and(|meant| meant.contains("log.retention.ms")), "{name}");
+        }
+        assert_eq!(meant(&BROKER, ["num.partitions"]), None);
     }
 }

@@ -11,7 +11,7 @@
 //! where the braces hold methods of [`Key`] and a default of `null` is Kafka's null. A field is read by the code, or the key is not
 //! declared.
 
-use super::key::Key;
+use super::key::{Allowed, Key};
 
 pub mod cleaner;
 pub mod group;
@@ -71,9 +71,13 @@ impl Scope {
         self.keys().find(|key| key.name == name)
     }
 
-    /// The declared name that `name` was probably meant to be, if one is near enough to be worth saying.
+    /// The declared name that `name` was probably meant to be, if one is near enough to be worth saying. A key that takes one value only is
+    /// nobody's meaning.
     pub fn nearest(&self, name: &str) -> Option<&'static str> {
-        nearest(name, self.keys().map(|key| key.name))
+        let usable = || self.keys().filter(|key| !matches!(key.allowed, Allowed::Only(..)));
+        // The name that the default of a topic's key has among the broker's keys.
+        let of_default = usable().find(|key| key.synonyms.iter().any(|synonym| synonym.name == name));
+        of_default.map(|key| key.name).or_else(|| nearest(name, usable().map(|key| key.name)))
     }
 }
 
@@ -204,6 +208,14 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(BROKER.nearest(typed), meant, "{typed}");
+        }
+        for (typed, meant) in [
+            ("log.retention.ms", Some("retention.ms")),
+            ("log.retention.hours", Some("retention.ms")),
+            ("log.segment.bytes", Some("segment.bytes")),
+            ("local.retention.m", None),
+        ] {
+            assert_eq!(TOPIC.nearest(typed), meant, "{typed}");
         }
         assert_eq!(BROKER.nearest(&"log.retention.hours".repeat(1000)), None);
     }

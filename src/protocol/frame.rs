@@ -79,7 +79,9 @@ mod tests {
 
     #[test]
     fn other_protocols_are_recognised() {
-        for (bytes, word) in [(b"GET ", "HTTP"), (b"POST", "HTTP"), (b"\x16\x03\x01\x02", "TLS"), (b"\x7f\xff\xff\xff", "frame of")] {
+        for (bytes, word) in
+            [(b"GET ", "HTTP"), (b"POST", "HTTP"), (b"\x16\x03\x01\x02", "TLS"), (b"\x7f\xff\xff\xff", "frame of")]
+        {
             let error = take(&mut BytesMut::from(&bytes[..]), 100 << 20).expect_err(word).to_string();
             assert_eq!((error.contains("HTTP"), error.contains("TLS")), (word == "HTTP", word == "TLS"), "{error}");
             assert!(error.contains(word), "{error}");

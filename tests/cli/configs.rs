@@ -44,6 +44,7 @@ fn brokers_are_configured_while_they_run() {
     let entry = &at.json("config describe --broker 1 log.retention.bytes")[0];
     assert_eq!((&entry["value"], &entry["source"]), (&json!("1073741824"), &json!("DYNAMIC_DEFAULT_BROKER_CONFIG")));
     at.fails(1, "config alter --broker 1 -a num.partitions=3", &["num.partitions"]);
+    at.fails(1, "config alter --broker-defaults -a log.retention.hours=3", &["tip: ", "log.retention.ms can be changed"]);
     at.fails(1, "config alter --topic nothing -a retention.ms=3", &["topic \"nothing\" does not exist"]);
     at.fails(2, "config alter --topic orders -a retention.ms=soon", &["retention.ms=soon"]);
 }

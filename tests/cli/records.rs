@@ -54,6 +54,9 @@ fn what_json_says_is_produced_again() {
     at.ok_with("a:1\nb:2\nc:3\n", "produce from -K : -H x=y");
     let taken = at.ok("consume from --from-beginning -e --output json");
     at.ok_with(&taken, "produce to --input json");
+    for wrong in ["hello", "5"] {
+        at.pipe(wrong, "produce to --input json").failed(1, "produce", &["expected an object such as {\"key\": \"k\""]);
+    }
     let plain = |text: &str| {
         let mut all: Vec<_> =
             lines(text).iter().map(|r| format!("{} {} {} {}", r["partition"], r["key"], r["value"], r["headers"])).collect();

@@ -63,7 +63,11 @@ impl Describe {
         let chosen = self.choose(&resource, entries)?;
         let rows: Vec<Row> = chosen.into_iter().map(|entry| self.row(&resource, entry)).collect();
         if rows.is_empty() && !format.is_json() {
-            note(format!("Nothing is set for {} itself. --all shows what holds for it.", resource.describe()));
+            let what = resource.describe();
+            note(match self.all {
+                false => format!("Nothing is set for {what} itself. --all shows what holds for it."),
+                true => format!("There is nothing to configure for {what}: the broker has no such keys."),
+            });
         }
         format.print(&rows, || if self.documentation { explained(&rows) } else { table(&rows) })
     }
