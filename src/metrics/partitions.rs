@@ -33,6 +33,10 @@ metrics! {
     /// Replicas in log directories that failed, and those whose logs could not be opened.
     pub OFFLINE_REPLICAS = gauge "kafka_server_replicamanager_offlinereplicacount" [];
 
+    /// Partitions led in which a transaction has been open for longer than any producer may ask for, and five minutes more: nobody ends it, and
+    /// readers of committed records wait for it. `klamm transaction find-hanging` names it.
+    pub LATE_TRANSACTIONS = gauge "kafka_server_replicamanager_partitionswithlatetransactionscount" [];
+
     /// Bytes of segments.
     pub SIZE = gauge "kafka_log_log_size" ["topic", "partition"];
 
@@ -79,6 +83,8 @@ pub struct LeaderGauges {
     pub in_sync: usize,
     /// `min.insync.replicas`, not more than there are replicas.
     pub min_in_sync: usize,
+    /// The producer of the oldest open transaction has been silent for suspiciously long.
+    pub late_transaction: bool,
 }
 
 const OF_LOG: [&Metric; 4] = [&SIZE, &SEGMENTS, &START_OFFSET, &END_OFFSET];
@@ -87,18 +93,19 @@ impl Samples {
     /// All partitions hosted here.
     pub fn partitions<'a>(&mut self, partitions: impl IntoIterator<Item = PartitionGauges<'a>>) {
         let mut sums: HashMap<&Arc<str>, [i64; OF_LOG.len()]> = HashMap::new();
-        let [mut all, mut led, mut under_replicated, mut under_min, mut at_min, mut offline] = [0i64; 6];
+        let [mut all, mut led, mut under_replicated, mut under_min, mut at_min, mut offline, mut late] = [0i64; 7];
         let (mut produces, mut fetches) = (0, 0);
         for partition in partitions {
             all += 1;
             offline += i64::from(partition.offline);
             produces += partition.waiting_produces;
             fetches += partition.waiting_fetches;
-            if let Some(LeaderGauges { replicas, in_sync, min_in_sync }) = partition.leader {
+            if let Some(LeaderGauges { replicas, in_sync, min_in_sync, late_transaction }) = partition.leader {
                 led += 1;
                 under_replicated += i64::from(in_sync < replicas);
                 under_min += i64::from(in_sync < min_in_sync);
                 at_min += i64::from(in_sync == min_in_sync && replicas > 1);
+                late += i64::from(late_transaction);
             }
             let Some(LogGauges { size, segments, start_offset, end_offset }) = partition.log else { continue };
             let values = [size.cast_signed(), segments.cast_signed(), start_offset, end_offset];
@@ -125,6 +132,7 @@ impl Samples {
             (&UNDER_MIN_ISR, under_min),
             (&AT_MIN_ISR, at_min),
             (&OFFLINE_REPLICAS, offline),
+            (&LATE_TRANSACTIONS, late),
         ];
         for (metric, value) in gauges {
             self.add(metric, &[], value);
@@ -141,7 +149,7 @@ mod tests {
 
     fn text(per_partition: bool) -> String {
         let (orders, rates): (Arc<str>, Arc<str>) = ("orders".into(), "rates".into());
-        let leader = |in_sync| Some(LeaderGauges { replicas: 3, in_sync, min_in_sync: 2 });
+        let leader = |in_sync| Some(LeaderGauges { replicas: 3, in_sync, min_in_sync: 2, late_transaction: in_sync == 1 });
         let partition = |topic, partition, leader| PartitionGauges {
             topic,
             partition,
@@ -184,6 +192,7 @@ mod tests {
             "kafka_server_replicamanager_underminisrpartitioncount 1\n",
             "kafka_server_replicamanager_atminisrpartitioncount 1\n",
             "kafka_server_replicamanager_offlinereplicacount 2\n",
+            "kafka_server_replicamanager_partitionswithlatetransactionscount 1\n",
             "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"} 10\n",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

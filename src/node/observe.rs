@@ -96,7 +96,8 @@ impl Observed {
     fn collect_partitions(&self, out: &mut Samples) {
         let replicas = &self.broker.replicas;
         let hosted: Vec<Arc<Partition>> = replicas.topics().iter().flat_map(|topic| topic.partitions()).flatten().collect();
-        let gauges: Vec<PartitionGauges<'_>> = hosted.iter().filter_map(|partition| partition.gauges()).collect();
+        let (now, timeout) = (self.broker.clock.wall_ms(), self.broker.config().transaction.max_timeout_ms.into());
+        let gauges: Vec<PartitionGauges<'_>> = hosted.iter().filter_map(|partition| partition.gauges(now, timeout)).collect();
         out.partitions(gauges);
         let mut sizes = HashMap::new();
         for log in replicas.logs.logs() {

@@ -10,11 +10,11 @@ use crate::base::disk::Disk;
 use crate::base::disk::simulated::{Crash, Operation, SimulatedDisk};
 use crate::base::ids::Offset;
 use crate::metadata::{DIRECTORY_UNASSIGNED, PartitionRegistration};
-use crate::record::builder::BatchBuilder;
+use crate::record::builder::{BatchBuilder, Producer};
 use crate::record::compression::Codec;
 use crate::replica::fetch::Isolation;
 use crate::replica::partition::{ListOffset, OffsetQuestion, ReadRequest};
-use crate::storage::producer_state::AppendOrigin;
+use crate::storage::producer_state::{AppendOrigin, FirstOfTransaction, LATE_TRANSACTION_BUFFER_MS};
 use crate::storage::{LastStop, LogManagerConfig};
 
 const NOW: TimestampMs = 1_700_000_000_000;
@@ -82,7 +82,7 @@ fn assert_offline(replicas: &ReplicaManager, number: i32) {
         let asked = ListOffset { question: OffsetQuestion::Latest, isolation: Isolation::ReadUncommitted, current_leader_epoch };
         assert_eq!(partition.list_offset(&asked).err(), STORAGE);
     }
-    assert!(partition.gauges().is_some_and(|gauges| gauges.offline && gauges.log.is_none()));
+    assert!(partition.gauges(NOW, 0).is_some_and(|gauges| gauges.offline && gauges.log.is_none()));
 }
 
 fn names(disk: &SimulatedDisk, dir: &str) -> Vec<String> {
@@ -353,4 +353,28 @@ fn what_there_is_no_room_to_host_is_remembered_until_it_is_hosted_or_gone() {
         write(&replicas, 1);
         assert_eq!(ends(&replicas), [Some(0), Some(1)]);
     }
+}
+
+#[test]
+fn a_transaction_that_nobody_ends_shows() {
+    let replicas = start(&SimulatedDisk::default(), &["/a"]);
+    apply(&replicas, &topic(7, &[DIRECTORY_UNASSIGNED; 2]), true);
+    let mut batch = BatchBuilder::new(Codec::None);
+    batch.producer = Producer { id: 5, epoch: 0, base_sequence: 0 };
+    batch.transactional = true;
+    batch.push_plain(NOW, None, Some(&b"value"[..]));
+    let origin = AppendOrigin::Coordinator { transaction_version: 0 };
+    let partition = replicas.partition("t", 0).unwrap();
+    let begun = FirstOfTransaction { producer_id: 5, epoch: 0, sequence: 0, supports_epoch_bump: false };
+    let appended = partition.with_log(|log| {
+        let guard = log.start_verification(&begun, NOW).unwrap();
+        log.append_built(&batch.build(), 0, origin, guard, NOW).map(drop)
+    });
+    appended.unwrap().unwrap();
+    let late = |number, now| {
+        let partition = replicas.partition("t", number).unwrap();
+        partition.gauges(now, 1000).unwrap().leader.unwrap().late_transaction
+    };
+    let longest = NOW + 1000 + LATE_TRANSACTION_BUFFER_MS;
+    assert_eq!((late(0, longest), late(0, longest + 1), late(1, longest + 1)), (false, true, false));
 }

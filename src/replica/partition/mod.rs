@@ -19,7 +19,7 @@ pub use self::offsets::{Found, ListOffset, OffsetQuestion};
 pub use self::read::{PartitionRead, ReadRequest};
 use self::role::{Leadership, Role};
 use self::state::{Signals, State, raise};
-use crate::base::ids::{BrokerId, NO_LEADER_EPOCH, TopicId, TopicPartition};
+use crate::base::ids::{BrokerId, NO_LEADER_EPOCH, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::{Flush, TopicConfig};
 use crate::metadata::PartitionRegistration;
 use crate::metrics::TopicMetrics;
@@ -83,16 +83,18 @@ impl Partition {
     }
 
     /// How it stands, for the metrics; `None` if it has no log any more.
-    pub fn gauges(&self) -> Option<PartitionGauges<'_>> {
+    pub fn gauges(&self, now: TimestampMs, max_transaction_timeout_ms: i64) -> Option<PartitionGauges<'_>> {
         let state = self.state.lock();
         let log = state.log.as_ref().map(|log| log.shared());
         if log.is_none() && !matches!(state.role, Role::Offline) {
             return None;
         }
+        let is_late = |log: &Log| log.producers().has_late_transaction(now, max_transaction_timeout_ms);
         let leader = state.role.leadership().ok().map(|leadership| LeaderGauges {
             replicas: leadership.replicas,
             in_sync: leadership.isr.len(),
             min_in_sync: state.min_insync_replicas().min(leadership.replicas),
+            late_transaction: state.log.as_ref().is_some_and(is_late),
         });
         Some(PartitionGauges {
             topic: &self.name.topic,
