@@ -121,10 +121,12 @@ async fn serve(settings: Settings, logging: Arc<Logging>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // From here on a signal stops the broker in order, so whoever reads that it serves may send one at once.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     greet(&node);
     supervisor::ready(&status(&node));
     let stopped = async {
-        let (mut term, mut int) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        let (mut term, mut int) = match signals {
             (Ok(term), Ok(int)) => (term, int),
             (Err(error), _) | (_, Err(error)) => return format!("cannot wait for signals: {error}"),
         };
