@@ -131,7 +131,7 @@ fn refusal_tip(code: ErrorCode) -> Option<&'static str> {
         NotEnoughReplicas | NotEnoughReplicasAfterAppend => {
             "fewer replicas are in sync than min.insync.replicas asks for; 'klamm topic describe' shows them"
         }
-        LeaderNotAvailable => "'klamm topic describe' shows which partitions have no leader",
+        LeaderNotAvailable => "'klamm topic describe' shows which replicas are offline; the log of their broker says why",
         GroupIdNotFound => "'klamm group list' shows the groups there are",
         NonEmptyGroup => "stop the members of the group first; 'klamm group describe --members' shows them",
         UnknownMemberId => "the group has members; stop them first, 'klamm group describe --members' shows them",
