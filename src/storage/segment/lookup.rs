@@ -195,12 +195,13 @@ impl Segment {
     }
 }
 
-/// The first batch of `bytes`, which begin at position `from` of the file, that satisfies `wanted`.
+/// The first batch of `bytes`, which begin at position `from` of the file and end where a batch ends, that satisfies `wanted`.
 fn scan(bytes: &[u8], from: u64, wanted: impl Fn(&BatchHeader) -> bool) -> Result<Option<BatchAt>, LookupError> {
     let mut at = 0;
     while at < bytes.len() {
         let position = from + at as u64;
-        let header = BatchHeader::parse(&bytes[at..]).filter(|h| h.magic == MAGIC_V2 && h.size() >= HEADER_LEN);
+        let fits = |size: usize| (HEADER_LEN..=bytes.len() - at).contains(&size);
+        let header = BatchHeader::parse(&bytes[at..]).filter(|header| header.magic == MAGIC_V2 && fits(header.size()));
         let header = header.ok_or(LookupError::Corrupt { position })?;
         if wanted(&header) {
             return Ok(Some(BatchAt { position, header }));

@@ -114,15 +114,18 @@ fn what_lies_below_the_recovery_point_is_not_read() {
 
 #[test]
 fn a_bad_batch_met_by_a_reader_is_an_error_that_names_the_place() {
-    let (mut bench, checkpoints, _) = closed_log();
-    bench.disk.damage(&bench.path("00000000000000000000.log"), |bytes| bytes[16] = 9);
-    let (log, _) = bench.open(LastStop::Clean, checkpoints);
-    let mut plan = log.read(0, 1000, true, RECORDS).unwrap();
-    match plan.load().and_then(|()| plan.finish().map(|_| ())) {
-        Err(ReadError::Corrupt { position: 0, path }) => assert!(path.ends_with("00000000000000000000.log")),
-        other => panic!("{other:?}"),
+    // A magic byte, and a length that reaches behind the end of the segment.
+    for (at, byte) in [(16, 9), (9, 1)] {
+        let (mut bench, checkpoints, _) = closed_log();
+        bench.disk.damage(&bench.path("00000000000000000000.log"), |bytes| bytes[at] = byte);
+        let (log, _) = bench.open(LastStop::Clean, checkpoints);
+        let mut plan = log.read(0, 1000, true, RECORDS).unwrap();
+        match plan.load().and_then(|()| plan.finish().map(|_| ())) {
+            Err(ReadError::Corrupt { position: 0, path }) => assert!(path.ends_with("00000000000000000000.log")),
+            other => panic!("{at}: {other:?}"),
+        }
+        assert!(bench.directory.offline().is_none(), "one bad file does not condemn the directory");
     }
-    assert!(bench.directory.offline().is_none(), "one bad file does not condemn the directory");
 }
 
 #[test]

@@ -150,9 +150,9 @@ impl Segment<'_> {
             log.damage(Some(position), Some(offset), format!("leader epoch {epoch} follows {last}"));
         }
         *last = epoch.max(*last);
-        let told = self.epochs.filter(|epochs| !epochs.is_empty()).map(|epochs| epochs.epoch_for_offset(offset));
-        if let Some(told) = told.filter(|told| *told != Some(epoch)) {
-            let told = told.map_or("none".into(), |told| told.to_string());
+        // Of what lies in front of the log's start no epoch is kept.
+        let told = self.epochs.and_then(|epochs| epochs.epoch_for_offset(offset));
+        if let Some(told) = told.filter(|told| *told != epoch) {
             log.damage(
                 Some(position),
                 Some(offset),

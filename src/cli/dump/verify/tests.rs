@@ -110,6 +110,8 @@ fn epochs_and_offsets_must_fit() {
     let (root, dir) = data_dir();
     RealDisk.replace(&dir.join("leader-epoch-checkpoint"), b"0\n2\n0 0\n1 6\n").unwrap();
     one(found(root.path(), false), Severity::Damage, &["leader epoch 0", "says 1", "(offset 6)"]);
+    RealDisk.replace(&dir.join("leader-epoch-checkpoint"), b"0\n1\n0 3\n").unwrap();
+    assert_eq!(found(root.path(), false), [], "what is in front of the log's start, as after DeleteRecords");
     RealDisk.replace(&dir.join("leader-epoch-checkpoint"), b"0\n1\n0 x\n").unwrap();
     one(found(root.path(), false), Severity::Damage, &["leader-epoch-checkpoint", "malformed line"]);
     RealDisk.replace(&dir.join("leader-epoch-checkpoint"), b"0\n1\n0 0\n").unwrap();
