@@ -171,6 +171,10 @@ impl Loader<'_> {
 
         let (log_end, recovery_point, loss) = if self.last_stop == LastStop::Clean {
             let end = self.end_of_closed(&segments, checkpoints)?;
+            let promised = checkpoints.recovery_point.max(checkpoints.high_watermark).unwrap_or(0);
+            if end < promised {
+                tracing::warn!(%partition, end, promised, "the log ends in front of where it was closed, as if an older copy was restored");
+            }
             let expiration = self.settings.producer_id_expiration_ms();
             producers.truncate_and_reload(&**disk, &dir, (log_start, end), self.now, expiration)?;
             if producers.map_end_offset() < end {

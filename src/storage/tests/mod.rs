@@ -2,7 +2,9 @@
 
 mod basics;
 mod compaction;
+mod compaction_meanwhile;
 mod compaction_model;
+mod compaction_stops;
 mod damage;
 mod following;
 mod left_alone;
