@@ -140,7 +140,10 @@ impl Reading {
             _ if offset < earliest => (earliest, "were deleted"),
             _ if offset > latest => (latest, "are not there any more"),
             // They are there by now.
-            _ => return Ok(self.consumer.seek(partition, offset)),
+            _ => {
+                self.consumer.seek(partition, offset);
+                return Ok(());
+            }
         };
         note(format!("warning: records of {partition} from offset {offset} on {why}; going on at {next}"));
         if let Some(group) = &mut self.group {

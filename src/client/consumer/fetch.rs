@@ -139,7 +139,7 @@ mod tests {
         };
         let fetched = at(0).unwrap().expect("there is something");
         assert_eq!((fetched.records.len(), fetched.position), (2, 2));
-        let error = at(2).err().expect("it begins with the damage").to_string();
-        assert!(error.contains("from offset 2 on"), "{error}");
+        let Err(error) = at(2) else { panic!("it begins with the damage") };
+        assert!(error.to_string().contains("from offset 2 on"), "{error}");
     }
 }
