@@ -190,16 +190,19 @@ fn partitions_that_there_is_no_room_for_are_made_once_there_is() {
     let ballast = disk.fill();
     assert_eq!(client.make_topic("t"), 4);
     broker.wait_until_it_says("cannot host a partition");
-    let unknown: Vec<i32> = (0..4).filter(|p| client.try_produce("t", *p, -1, batch(&[&value(0)])).is_err()).collect();
-    assert!(!unknown.is_empty(), "both directories take logs in turn");
+    let produce = |client: &mut Client, partition| client.try_produce("t", partition, -1, batch(&[&value(0)]));
+    let absent: Vec<i32> = (0..4).filter(|p| produce(&mut client, *p).is_err()).collect();
+    assert!(!absent.is_empty(), "both directories take logs in turn");
+    assert_eq!(produce(&mut client, absent[0]), Err(ErrorCode::NotLeaderOrFollower), "there is such a partition");
+    assert_eq!(produce(&mut client, 4), Err(ErrorCode::UnknownTopicOrPartition));
     // The coordinators' own topic is made on the same disks.
     let find = |n| FindCoordinatorRequest::default().with_key(StrBytes::from_string(format!("group {n}")));
     (0..8).for_each(|n| drop(client.call(3, &find(n))));
     std::thread::sleep(Duration::from_millis(2500));
     fs::remove_file(ballast).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    for partition in unknown {
-        while client.try_produce("t", partition, -1, batch(&[&value(0)])) != Ok(0) {
+    for partition in absent {
+        while produce(&mut client, partition) != Ok(0) {
             assert!(Instant::now() < deadline, "there is room, and partition {partition} is not made");
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -144,7 +144,7 @@ fn find(replicas: &ReplicaManager, wanted: &FetchPartition) -> Result<Arc<Partit
         false => replicas.topic_by_id(wanted.topic.id).ok_or(ErrorCode::UnknownTopicId)?,
         true => wanted.topic.name.as_deref().and_then(|n| replicas.topic(n)).ok_or(ErrorCode::UnknownTopicOrPartition)?,
     };
-    topic.partition(wanted.partition).ok_or(ErrorCode::UnknownTopicOrPartition)
+    topic.partition_or_error(wanted.partition)
 }
 
 /// The places of a waiting fetch in the partitions it waits for; given up on drop.

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::partition::{Partition, RoleChange};
+use crate::base::ErrorCode;
 use crate::base::ids::{BrokerId, LeaderEpoch, TimestampMs, TopicId, TopicPartition};
 use crate::config::topic::TopicConfig;
 use crate::metadata::TopicImage;
@@ -56,6 +57,14 @@ impl HostedTopic {
 
     pub fn partition(&self, number: i32) -> Option<Arc<Partition>> {
         self.partitions.read().get(usize::try_from(number).ok()?)?.clone()
+    }
+
+    /// A partition that is asked for something (`ReplicaManager.getPartitionOrError`): NOT_LEADER_OR_FOLLOWER if there is one that is not hosted here,
+    /// or not yet, for want of room.
+    pub fn partition_or_error(&self, number: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let partitions = self.partitions.read();
+        let hosted = usize::try_from(number).ok().and_then(|number| partitions.get(number));
+        hosted.ok_or(ErrorCode::UnknownTopicOrPartition)?.clone().ok_or(ErrorCode::NotLeaderOrFollower)
     }
 
     /// By number; `None` where another broker has the partition.
@@ -148,6 +157,11 @@ impl ReplicaManager {
 
     pub fn partition(&self, topic: &str, number: i32) -> Option<Arc<Partition>> {
         self.topic(topic)?.partition(number)
+    }
+
+    /// See [`HostedTopic::partition_or_error`].
+    pub fn partition_or_error(&self, topic: &str, number: i32) -> Result<Arc<Partition>, ErrorCode> {
+        self.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?.partition_or_error(number)
     }
 
     /// Topics of which not all partitions could be hosted for want of space or descriptors: to be applied again once there may be some.

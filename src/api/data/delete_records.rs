@@ -20,11 +20,10 @@ pub fn handle(cx: &Context, request: DeleteRecordsRequest) -> Reply<DeleteRecord
 
 fn delete_topic(broker: &Broker, topic: &DeleteRecordsTopic) -> DeleteRecordsTopicResult {
     let partitions = topic.partitions.iter().map(|asked| {
-        let partition = broker.replicas.partition(&topic.name, asked.partition_index);
-        let deleted = match partition {
-            None => Err(ErrorCode::UnknownTopicOrPartition),
-            Some(_) if is_internal(&topic.name) => Err(ErrorCode::InvalidTopicException),
-            Some(partition) => partition.delete_records(asked.offset),
+        let deleted = match broker.replicas.partition_or_error(&topic.name, asked.partition_index) {
+            Err(absent) => Err(absent),
+            Ok(_) if is_internal(&topic.name) => Err(ErrorCode::InvalidTopicException),
+            Ok(partition) => partition.delete_records(asked.offset),
         };
         let result = DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
         match deleted {

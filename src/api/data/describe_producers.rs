@@ -9,7 +9,6 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::api::reply::Reply;
 use crate::api::session::Context;
-use crate::base::ErrorCode;
 use crate::controller::validate_topic_name;
 use crate::replica::manager::ReplicaManager;
 use crate::storage::producer_state::ProducerStateEntry;
@@ -26,10 +25,7 @@ fn describe_topic<'a>(replicas: &ReplicaManager, topic: &'a TopicRequest, told: 
         let response = PartitionResponse::default().with_partition_index(*index);
         let producers = match validate_topic_name(&topic.name) {
             Err(error) => Err(error.code),
-            Ok(()) => replicas
-                .partition(&topic.name, *index)
-                .ok_or(ErrorCode::UnknownTopicOrPartition)
-                .and_then(|partition| partition.producers()),
+            Ok(()) => replicas.partition_or_error(&topic.name, *index).and_then(|partition| partition.producers()),
         };
         match producers {
             Ok(producers) => response.with_active_producers(producers.iter().map(|(id, entry)| state(*id, entry)).collect()),

@@ -75,11 +75,9 @@ fn answer_topic(
         let found = match question(asked.timestamp, version) {
             _ if duplicate => Err(ErrorCode::InvalidRequest),
             None => Err(ErrorCode::UnsupportedVersion),
-            Some(question) => {
-                replicas.partition(&topic.name, asked.partition_index).ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|p| {
-                    p.list_offset(&ListOffset { question, isolation, current_leader_epoch: asked.current_leader_epoch })
-                })
-            }
+            Some(question) => replicas.partition_or_error(&topic.name, asked.partition_index).and_then(|p| {
+                p.list_offset(&ListOffset { question, isolation, current_leader_epoch: asked.current_leader_epoch })
+            }),
         };
         respond(asked.partition_index, found, version)
     });

@@ -10,7 +10,6 @@ use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoch
 
 use crate::api::reply::Reply;
 use crate::api::session::Context;
-use crate::base::ErrorCode;
 use crate::replica::manager::ReplicaManager;
 
 pub fn handle(cx: &Context, request: OffsetForLeaderEpochRequest) -> Reply<OffsetForLeaderEpochResponse> {
@@ -21,8 +20,7 @@ pub fn handle(cx: &Context, request: OffsetForLeaderEpochRequest) -> Reply<Offse
 fn answer_topic(replicas: &ReplicaManager, topic: &OffsetForLeaderTopic) -> OffsetForLeaderTopicResult {
     let partitions = topic.partitions.iter().map(|asked| {
         let found = replicas
-            .partition(&topic.topic, asked.partition)
-            .ok_or(ErrorCode::UnknownTopicOrPartition)
+            .partition_or_error(&topic.topic, asked.partition)
             .and_then(|p| p.end_of_epoch(asked.current_leader_epoch, asked.leader_epoch));
         let response = EpochEndOffset::default().with_partition(asked.partition).with_leader_epoch(-1).with_end_offset(-1);
         match found {

@@ -155,7 +155,7 @@ impl Walk<'_> {
             _ => ErrorCode::UnknownTopicOrPartition,
         };
         let topic = topic.ok_or(unknown).map_err(Refusal::of)?;
-        let partition = topic.partition(data.index).ok_or(ErrorCode::UnknownTopicOrPartition).map_err(Refusal::of)?;
+        let partition = topic.partition_or_error(data.index).map_err(Refusal::of)?;
         if topic.is_internal() && self.cx.client_id() != ADMIN_CLIENT_ID {
             return Err(Refusal::of(ErrorCode::InvalidTopicException));
         }

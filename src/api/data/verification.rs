@@ -94,13 +94,17 @@ impl Unverified {
             return;
         }
         // What is not here is refused now: it may be here by the time at which the others have their proofs, and would be without one.
-        let Some(partition) = hosted.as_ref().and_then(|hosted| hosted.partition(data.index)) else {
-            let unknown = match hosted {
-                None if cx.version() >= 13 => ErrorCode::UnknownTopicId,
-                _ => ErrorCode::UnknownTopicOrPartition,
-            };
-            self.proofs.insert(place, Err(unknown));
-            return;
+        let found = match &hosted {
+            Some(hosted) => hosted.partition_or_error(data.index),
+            None if cx.version() >= 13 => Err(ErrorCode::UnknownTopicId),
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+        };
+        let partition = match found {
+            Ok(partition) => partition,
+            Err(absent) => {
+                self.proofs.insert(place, Err(absent));
+                return;
+            }
         };
         let first = FirstOfTransaction {
             producer_id: header.producer_id,
