@@ -57,6 +57,7 @@ struct Written {
     key: String,
     /// As [`left`] tells it.
     text: String,
+    ends_batch: bool,
 }
 
 impl Written {
@@ -251,7 +252,10 @@ impl Run {
             let key = format!("k{key}");
             builder.push_plain(NOW, Some(key.as_bytes()), value.as_ref().map(|value| value.as_bytes()));
             let text = format!("{key}={}", value.as_deref().unwrap_or("∅"));
-            self.model.records.insert(self.model.end + n as Offset, Written { kind: kind.clone(), key, text });
+            self.model.records.insert(
+                self.model.end + n as Offset,
+                Written { kind: kind.clone(), key, text, ends_batch: n + 1 == records.len() },
+            );
         }
         self.model.end += records.len() as Offset;
         self.append_batch(&builder.build())
@@ -291,7 +295,7 @@ impl Run {
                 let abort = self.model.decision.take().unwrap_or(*abort);
                 let result = if abort { TransactionResult::Abort } else { TransactionResult::Commit };
                 let text = format!("{result:?}").to_lowercase();
-                let marker = Written { kind: Kind::Marker { abort }, key: String::new(), text };
+                let marker = Written { kind: Kind::Marker { abort }, key: String::new(), text, ends_batch: true };
                 self.model.records.insert(self.model.end, marker);
                 self.model.end += 1;
                 self.append_batch(&EndTransactionMarker { result, coordinator_epoch: 1 }.batch(NOW, TRANSACTIONAL, 0))
@@ -305,7 +309,10 @@ impl Run {
             }
             Step::Checkpoint => self.log(|log| self.bench.checkpoint(log)).map_err(|error| error.to_string()),
             Step::RaiseHighWatermark { by } => {
-                let to = (self.log(|log| log.high_watermark()) + by).min(self.model.end);
+                let from = self.log(|log| log.high_watermark());
+                // Replicas get batches as a whole.
+                let ends_batch = |offset: &Offset| self.model.records.get(&(offset - 1)).is_none_or(|record| record.ends_batch);
+                let to = (from..=(from + by).min(self.model.end)).rev().find(ends_batch).unwrap_or(from);
                 self.log(|log| log.maybe_increment_high_watermark(to));
                 self.model.committed = self.model.committed.max(to);
                 Ok(())
